@@ -1,0 +1,74 @@
+"""The stacked trainer against SAELens's SAETrainer, and against what the machine's matrix product allows."""
+
+import itertools
+
+import torch
+from timing import in_turns
+
+from aen_sae.baselines import baseline
+from aen_sae.baselines import train as train_saelens
+from aen_sae.initialisation import initialise
+from aen_sae.seeds import generator
+from aen_sae.spiked import Spiked
+from aen_sae.stacked import Recipe, Stack, Training
+
+
+def data(n: int, d: int, k: int, batch: int) -> tuple[list[torch.Tensor], dict]:
+    """A few batches of the spiked model, made beforehand, and a published start."""
+    teacher = Spiked.draw(n, d, 0.5, k, generator=generator(0, "teacher"))
+    x, _, _ = teacher.sample(16 * batch, generator(0, "data"))
+    return list(x.split(batch)), initialise("published", n, d, generator(0, "initialisation"))
+
+
+def against_saelens(steps: int = 100, members: int = 8) -> dict:
+    """Milliseconds per SAE and step at n = 64, d = 256, batch 256: L1 in both."""
+    batches, initial = data(64, 256, 4, 256)
+    lambdas = [0.002 * (1 + i) for i in range(members)]
+    stack = Stack([Recipe(l1=l1) for l1 in lambdas], initial, Training())
+    sae = baseline("standard", 64, 256, 64 * lambdas[0], init="published", generator=generator(0, "initialisation"))
+
+    def ours() -> None:
+        for x in itertools.islice(itertools.cycle(batches), steps):
+            stack.step(x)
+
+    def peer() -> None:
+        train_saelens(sae, itertools.cycle(batches), steps=steps, batch_size=256)
+
+    ours_seconds, peer_seconds = in_turns(ours, peer)
+    ours_ms, peer_ms = 1e3 * ours_seconds / steps / members, 1e3 * peer_seconds / steps
+    return {
+        "name": "training step per SAE, n = 64, d = 256", "ours": ours_ms, "peer": peer_ms, "peer_name": "SAELens SAETrainer, standard",
+        "unit": "ms", "ratio": peer_ms / ours_ms, "target": ">= 3",
+    }  # fmt: skip
+
+
+def against_matmul(steps: int = 10, members: int = 4) -> dict:
+    """Arithmetic rate of an AEN step at the published size, n = 256, d = 1024, batch 256, as a share of a large matrix product's.
+
+    Counted are the five products of a step, 10 B n d operations per SAE; all else (Adam, weights, statistics) is overhead.
+    """
+    n, d, batch, side = 256, 1024, 256, 1536
+    batches, initial = data(n, d, 16, batch)
+    recipes = [Recipe(l1=0.001, l2=0.0005, gamma=0.5, ema_decay=0.99)] * members
+    stack = Stack(recipes, initial, Training(delay=0, ramp_steps=1))
+    a, b = (torch.randn(side, side, generator=generator(0, name)) for name in ("a", "b"))
+
+    def ours() -> None:
+        for x in itertools.islice(itertools.cycle(batches), steps):
+            stack.step(x)
+
+    def peer() -> None:
+        for _ in range(4):
+            a @ b
+
+    ours_seconds, peer_seconds = in_turns(ours, peer)
+    rate = 10 * batch * n * d * steps * members / ours_seconds / 1e9
+    peak = 4 * 2 * side**3 / peer_seconds / 1e9
+    return {
+        "name": "AEN step at the published size, n = 256, d = 1024", "ours": rate, "peer": peak, "peer_name": f"matrix product {side} x {side}",
+        "unit": "GFLOP/s", "ratio": rate / peak, "target": ">= 0.6",
+    }  # fmt: skip
+
+
+def run() -> list[dict]:
+    return [against_saelens(), against_matmul()]

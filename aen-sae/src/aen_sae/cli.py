@@ -1,0 +1,174 @@
+"""Command line: reproduce the paper, run one experiment, rebuild the report, measure speed.
+
+aen-sae reproduce --preset default --jobs 2       everything: cells, figures, claims, report; the same command resumes
+aen-sae run spiked --rho 0.5 --method topk --k 8  one cell with settings of your own (every config field is a flag)
+aen-sae report --preset default                   figures, claims and report again from recorded cells
+aen-sae bench                                     speed against named peers
+"""
+
+import sys
+from dataclasses import dataclass, fields, replace
+from importlib import import_module
+from pathlib import Path
+from typing import Annotated, Literal, Union
+
+import tyro
+
+PAPER = "aen-sae"
+EXPERIMENTS = ("theory", "spiked", "llm")
+FOLDER = Path(__file__).parents[2]
+"""The paper folder, when this is a source checkout."""
+RESULTS = FOLDER / "results" if (FOLDER / "pyproject.toml").exists() else Path("results")
+
+
+@dataclass(frozen=True)
+class Reproduce:
+    """Run a preset's experiments, judge every claim and write the report. Finished cells are never run twice."""
+
+    preset: Literal["smoke", "default", "paper"] = "default"
+    """smoke: seconds, proves that everything runs. default: minutes on two cores. paper: the published grids, for a GPU or a cluster."""
+    only: tuple[Literal["theory", "spiked", "llm"], ...] = EXPERIMENTS
+    """Experiments to run; claims about the others are judged from what is recorded."""
+    jobs: int = 1
+    """Local worker processes, one thread each."""
+    scheduler: str | None = None
+    """Address of a Dask scheduler, tcp://host:port, to run the cells on a cluster instead (needs the extra `cluster`)."""
+    device: str | None = None
+    """torch device for all cells, for instance cuda; by default that of the preset."""
+    out: Path = RESULTS
+    """Folder of the results."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """Run one cell of one experiment with settings of your own: aen-sae run {theory,spiked,llm} --help lists them."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """Rebuild figures, claims and report from recorded cells, without running any."""
+
+    preset: Literal["smoke", "default", "paper"] = "default"
+    """Whose results."""
+    publish: bool = False
+    """Also write the tracked snapshot: RESULTS.md, RESULTS.json, figures/ and the table in README.md."""
+    out: Path = RESULTS
+    """Folder of the results."""
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Measure speed against named peers, in turns in one run, and write bench.json."""
+
+    out: Path = RESULTS
+    """Folder of the results."""
+
+
+def reproduce(options: Reproduce) -> None:
+    from repro_shared.runlog import RunLog, UserError
+
+    log = RunLog(PAPER, options.preset, options.out, PAPER)
+    failures, results = [], {}
+    for name in EXPERIMENTS:
+        module = import_module(f"aen_sae.experiments.{name}")
+        cells = [_on(options.device, cell) for cell in module.PRESETS[options.preset]]
+        with log.experiment(name, module, cells) as experiment:
+            if name in options.only:
+                try:
+                    experiment.map(options.jobs, options.scheduler)
+                except UserError as error:  # the other experiments still have their say
+                    failures.append(f"{name}: {error}")
+            results[name] = experiment.results()
+            if not results[name].missing:
+                experiment.save_figures(module.figures(results[name]))
+    _conclude(log, results, options.preset)
+    if failures:
+        raise UserError("; ".join(failures))
+
+
+def report(options: Report) -> None:
+    from repro_shared.report import publish
+
+    reproduce(Reproduce(options.preset, only=(), out=options.out))
+    if options.publish:
+        publish(options.out / options.preset, FOLDER)
+
+
+def run(arguments: list[str]) -> None:
+    """`arguments`: an experiment's name and its flags. The cell is recorded under results/run like any other."""
+    from repro_shared.runlog import RunLog, UserError
+
+    modules = {name: import_module(f"aen_sae.experiments.{name}") for name in EXPERIMENTS}
+    configs = {
+        name: Annotated[module.Config, tyro.conf.subcommand(name, description=module.__doc__.splitlines()[0])]
+        for name, module in modules.items()
+    }
+    options = tyro.conf.OmitSubcommandPrefixes[Union[tuple(configs.values())]]  # noqa: UP007 (made at run time)
+    try:
+        cell = tyro.cli(options, prog=f"{PAPER} run", args=arguments)
+    except ValueError as error:  # from the checks in Config.__post_init__
+        raise UserError(str(error)) from error
+    name = next(name for name, module in modules.items() if type(cell) is module.Config)
+    log = RunLog(PAPER, "run", RESULTS, PAPER)
+    with log.experiment(name, modules[name], [cell]) as experiment:
+        experiment.map()
+        results = experiment.results()
+    settings = {f.name for f in fields(cell)} - {c for c in results.table if results.table[c].nunique() > 1}
+    print(results.table.drop(columns=["cell", *settings], errors="ignore").T.to_string())
+    print(f"recorded in {experiment.folder}")
+
+
+def bench(options: Bench) -> None:
+    """Run the benchmarks of the source checkout; they are not part of the installed package."""
+    from repro_shared import UserError
+
+    folder = FOLDER / "benchmarks"
+    if not folder.is_dir():
+        raise UserError("the benchmarks are part of the source checkout: run this command from an editable install of it")
+    sys.path.insert(0, str(folder))
+    import_module("bench").main(options.out / "bench.json")
+
+
+def _conclude(log, results, preset: str) -> None:
+    from repro_shared.claims import evaluate
+    from repro_shared.report import print_claims
+
+    from aen_sae.claims import CLAIMS
+
+    claims = evaluate(CLAIMS, results, preset)
+    log.save_claims(claims)
+    log.write_report()
+    print_claims(claims)
+    print(f"report: {log.folder / 'report.html'}")
+
+
+def _on(device: str | None, cell):
+    """The cell on the requested device, if it has one to choose."""
+    if device is None or "device" not in {f.name for f in fields(cell)}:
+        return cell
+    import torch
+    from repro_shared import UserError
+
+    if torch.device(device).type == "cuda" and not torch.cuda.is_available():
+        raise UserError(f"device {device} was asked for, but torch sees no CUDA device: use --device cpu")
+    return replace(cell, device=device)
+
+
+def main() -> None:
+    """Entry point. What a user can mend ends in one line on stderr and exit code 2, an interruption in 130."""
+    from repro_shared import UserError
+
+    commands = {"reproduce": Reproduce, "run": Run, "report": Report, "bench": Bench}
+    try:
+        if sys.argv[1:2] == ["run"]:
+            run(sys.argv[2:])
+            return
+        types = tuple(Annotated[type_, tyro.conf.subcommand(name)] for name, type_ in commands.items())
+        options = tyro.cli(tyro.conf.OmitSubcommandPrefixes[Union[types]], prog=PAPER, description=__doc__)  # noqa: UP007
+        {Reproduce: reproduce, Report: report, Bench: bench}[type(options)](options)
+    except UserError as error:
+        print(f"{PAPER}: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print(f"{PAPER}: interrupted; finished cells are kept and the same command goes on", file=sys.stderr)
+        sys.exit(130)

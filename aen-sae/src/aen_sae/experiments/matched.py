@@ -1,0 +1,31 @@
+"""Comparison at equal sparsity: lambda is not comparable between methods, so their metrics are read off at one L0.
+
+For each curve (one method, initialisation, coherence and seed, traced out by its sparsity coefficient) a metric is interpolated
+linearly in log L0. Outside the range of L0 that a method reached it is NaN: nothing is extrapolated.
+"""
+
+import numpy as np
+import pandas as pd
+
+CURVE = ("method", "statistic", "rho", "init", "seed", "l2", "gamma", "ema_decay", "reference_fraction")
+"""What stays fixed along a curve."""
+
+
+def at_l0(table: pd.DataFrame, target: float, metrics: list[str], by: tuple[str, ...] = CURVE) -> pd.DataFrame:
+    """One row per curve with `metrics` at L0 = target."""
+    by = [column for column in by if column in table]
+    rows = []
+    for key, curve in table.groupby(by, dropna=False):
+        rows.append(dict(zip(by, key, strict=True)) | {m: interpolate(curve["l0"], curve[m], target) for m in metrics})
+    return pd.DataFrame(rows, columns=[*by, *metrics])
+
+
+def interpolate(l0: pd.Series, values: pd.Series, target: float) -> float:
+    """Value at L0 = target, linear in log L0 between neighbours; NaN outside the range (a single exact point counts)."""
+    l0, values = np.asarray(l0, float), np.asarray(values, float)
+    alive = l0 > 0
+    order = np.argsort(l0[alive])
+    l0, values = l0[alive][order], values[alive][order]
+    if len(l0) == 0 or not l0[0] <= target <= l0[-1]:
+        return float("nan")
+    return float(np.interp(np.log(target), np.log(l0), values))

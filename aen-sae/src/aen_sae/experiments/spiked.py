@@ -1,0 +1,225 @@
+"""Which SAEs starve on coherent dictionaries, and which find the teacher? (claims C1, C2, C4, C5, C8 and the initialisation)
+
+One cell is one teacher (coherence and seed), one initialisation and one method with its whole grid of coefficients, trained as one
+stack on one data stream. The published runs use n = 256, d = 1024, k = 16 and 50,000 steps; the `default` preset is the same model at
+n = 64, d = 256, k = 4, with lambda scaled so that the penalty keeps its strength relative to the summed squared error.
+Expect 3 s per SAE on one core for `default`.
+"""
+
+from dataclasses import dataclass, replace
+from itertools import product
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from aen_sae.experiments.grids import PENALISED, READS, SAELENS, Grid, recipe
+
+PUBLISHED_WIDTH = 256
+"""n of the published runs: `l1` and `l2` are the published numbers, applied as lambda * 256 / n."""
+
+
+@dataclass(frozen=True)
+class Config(Grid):
+    rho: float = 0.9
+    """Coherence rho of the teacher's atoms, in [0, 1)."""
+    init: Literal["published", "centered"] = "published"
+    """`published`: random untied weights, b_d = 0. `centered`: tied weights, b_d = mean of the data."""
+    n: int = 64
+    """Input dimension."""
+    d: int = 256
+    """Atoms of the teacher and latents of the student."""
+    active: int = 4
+    """Active atoms per sample, k of the teacher."""
+    steps: int = 3_000
+    """Training steps."""
+    batch_size: int = 256
+    """Fresh samples per step."""
+    lr: float = 1e-3
+    """Adam's step size."""
+    delay: int = 600
+    """T0, steps before the weights adapt."""
+    ramp_steps: int = 120
+    """R, steps over which they become fully adaptive."""
+    window: int = 600
+    """Steps without activity after which a latent is dead."""
+    eval_samples: int = 20_480
+    """Held-out samples for all metrics."""
+    seed: int = 0
+    """Fans out into teacher, initialisation, data and evaluation."""
+    device: str = "cpu"
+    """torch device, for instance cuda."""
+
+    def __post_init__(self):
+        super().__post_init__()
+        if not 1 <= self.window <= self.steps:
+            raise ValueError(f"window = {self.window} does not lie within the {self.steps} steps; choose 1 <= window <= steps")
+        if not 0 < self.active <= self.d:
+            raise ValueError(f"active = {self.active} atoms do not fit into d = {self.d}; choose 1 <= active <= d")
+
+
+def run(cell: Config, scratch: Path) -> list[dict]:
+    """Train the cell's SAEs and measure each on held-out samples. One record per member of the grid."""
+    import torch
+
+    from aen_sae.initialisation import initialise
+    from aen_sae.seeds import generator
+    from aen_sae.spiked import Spiked
+
+    def stream(name: str) -> torch.Generator:
+        return generator(cell.seed, name, device=cell.device)
+
+    teacher = Spiked.draw(cell.n, cell.d, cell.rho, cell.active, generator=stream("teacher"))
+    mean = teacher.sample(8_192, stream("mean"))[0].mean(0)
+    initial = initialise(cell.init, cell.n, cell.d, stream("initialisation"), mean)
+    x, support, magnitude = teacher.sample(cell.eval_samples, stream("evaluation"))
+    truth = teacher.dense_codes(support, magnitude)
+    trained = [*_train_stacks(cell, teacher, initial, scratch), *_train_saelens(cell, teacher, mean)]
+    return [
+        member | recorded | _measure(sae, teacher, x, truth) | _measure_penalised(cell, member, sae, recorded, x[:256])
+        for member, sae, recorded in trained
+    ]
+
+
+def _train_stacks(cell: Config, teacher, initial, scratch: Path) -> list[tuple]:
+    """(labels, SAE, what training recorded) of the methods that we train ourselves, all on one data stream."""
+    from aen_sae.spiked import SpikedStream
+    from aen_sae.stacked import Stack, Training, train
+
+    training = Training(
+        cell.lr, cell.delay, cell.ramp_steps, statistic=cell.statistic, window=cell.window,
+        log_every=max(1, cell.steps // 40),
+    )  # fmt: skip
+    groups = [members for kind in (PENALISED, ("topk",), ("topk_auxk",)) if (members := cell.members(*kind))]
+    scale = PUBLISHED_WIDTH / cell.n
+    stacks = [Stack([recipe(member, scale) for member in members], initial, training) for members in groups]
+    if stacks:
+        train(stacks, SpikedStream(teacher, cell.batch_size, cell.seed), cell.steps, scratch / "stacks.safetensors")
+    return [
+        trained for stack, members in zip(stacks, groups, strict=True)
+        for trained in zip(members, stack.members(), stack.recorded(), strict=True)
+    ]  # fmt: skip
+
+
+def _train_saelens(cell: Config, teacher, mean) -> list[tuple]:
+    """(labels, SAE, what training recorded) of SAELens's own architectures, trained by its own trainer on the same stream."""
+    if not (members := cell.members(*SAELENS)):
+        return []
+    from aen_sae.baselines import baseline, train
+    from aen_sae.seeds import generator
+    from aen_sae.spiked import SpikedStream
+
+    trained = []
+    for member in members:
+        (sparsity,) = (member[name] for name in READS[member["method"]])
+        sae = baseline(
+            member["method"], cell.n, cell.d, sparsity, init=cell.init, mean=mean, device=cell.device,
+            generator=generator(cell.seed, "initialisation", device=cell.device),
+        )  # fmt: skip
+        stream = SpikedStream(teacher, cell.batch_size, cell.seed)
+        done = train(
+            sae, stream, steps=cell.steps, batch_size=cell.batch_size, lr=cell.lr, dead_window=cell.window
+        )
+        trained.append((member, done, {"dead_window": done.window_dead}))
+    return trained
+
+
+def _measure(sae, teacher, x, truth) -> dict[str, float | np.ndarray]:
+    """All metrics of one SAE on held-out samples x with true codes `truth`."""
+    from aen_sae import metrics
+
+    codes = sae.encode(x)
+    xhat = sae.decode(codes)
+    return {
+        "dead_fraction": metrics.dead_fraction(codes),
+        "l0": metrics.l0(codes),
+        "explained_variance": metrics.explained_variance(x, xhat),
+        "explained_variance_perp": metrics.explained_variance(x, xhat, teacher.spike),
+        "norm_ratio": metrics.norm_ratio(x, xhat),
+        "firing_rate": (codes > metrics.ALIVE).float().mean(0).cpu().numpy(),
+        **metrics.recovery(codes, sae.W_dec, truth, teacher.atoms, teacher.spike),
+    }
+
+
+def _measure_penalised(cell: Config, member: dict, sae, recorded: dict, x) -> dict[str, float]:
+    """What needs an objective: the relative excess of the encoder's over the exact code's, and a check of its gradient."""
+    import torch
+
+    from aen_sae.coding_map import amortisation_gap, half_square
+    from aen_sae.losses import gradient_error
+    from aen_sae.seeds import generator
+
+    if member["l1"] is None:
+        return {}
+    l1, l2 = (PUBLISHED_WIDTH / cell.n * (member[name] or 0.0) for name in ("l1", "l2"))
+    omega = torch.as_tensor(recorded["weights"], device=x.device)
+    gap = amortisation_gap(x - sae.b_dec, sae.encode(x), sae.W_dec, *half_square(l1, l2, cell.n), omega)
+    parameters = {name: getattr(sae, name) for name in ("W_enc", "b_enc", "W_dec", "b_dec")}
+    direction = generator(cell.seed, "direction", device=cell.device)
+    return {
+        "amortisation_gap": gap.relative.item(),
+        "gradient_error": gradient_error(parameters, x, l1, l2, omega, direction),
+    }
+
+
+def _default() -> list[Config]:
+    """Every method at rho = 0.9, the paper's methods at rho = 0 and 0.5; coefficients that bracket L0 = 8 = 2 k."""
+    slow, fast = (1 - 1 / (share * Config.steps) for share in (0.2, 0.02))  # beta^steps as published for .9999 and .999
+    cells = []
+    for seed, init in product(range(3), ("published", "centered")):
+        at = Config(init=init, seed=seed, ema_decay=(slow,), l1=(0.0005, 0.001), l2=(0.0005,), k=(4, 8, 16))
+        cells += [
+            replace(at, method=PENALISED[:2], l1=(*at.l1, 0.002, 0.004)),
+            replace(at, method=PENALISED[2:], l1=(0.00025, *at.l1, 0.002)),
+            replace(at, method=("aen",), l1=(0.00025, *at.l1), l2=(0.0001,)),
+            replace(at, method=("topk",)),
+            replace(at, method=("topk_auxk",), k=(4, 12)),
+            replace(at, method=("aen",), ema_decay=(fast,)),
+            replace(at, method=("aen",), statistic="debiased"),
+            replace(at, method=("aen",), statistic="conditional"),
+        ]
+        for rho in (0.0, 0.5) if seed < 2 else ():
+            easy = replace(at, rho=rho, l1=(0.001, 0.002, 0.004), k=(4, 10))
+            cells += [replace(easy, method=methods) for methods in (PENALISED[:2], PENALISED[2:], ("topk",))]
+        if seed == 0:
+            cells.append(replace(at, method=SAELENS, k=(4, 12), jumprelu_l0=(0.3, 1.0), gated_l1=(0.3, 1.0)))
+    return cells
+
+
+def _published() -> list[Config]:
+    """The published grid, 114 configurations at 5 coherences, and beyond it our initialisation and two more seeds."""
+    cells = []
+    for seed, init, rho in product(range(3), ("published", "centered"), (0.0, 0.3, 0.5, 0.7, 0.9)):
+        at = Config(
+            rho=rho, init=init, seed=seed, n=256, d=1024, active=16, steps=50_000, delay=10_000, ramp_steps=2_000,
+            window=10_000, l1=(0.01, 0.005, 0.001), l2=(0.001, 0.0005, 0.0001), gamma=(0.5, 1.0),
+            ema_decay=(0.999, 0.9999), reference_fraction=(0.05, 0.01), k=(8, 16, 32, 64, 128),
+        )  # fmt: skip
+        cells += [replace(at, method=(*PENALISED, "topk")), replace(at, method=("l1",), l1=(0.0005,))]
+    return cells
+
+
+def _smoke() -> list[Config]:
+    """Every method, far too small to learn anything."""
+    at = Config(
+        n=16, d=32, active=3, steps=150, delay=30, ramp_steps=10, window=30, eval_samples=1_000, batch_size=64,
+        l1=(0.0005, 0.004), l2=(0.0005,), ema_decay=(0.99,), k=(3, 6), jumprelu_l0=(0.3,), gated_l1=(0.3,),
+    )  # fmt: skip
+    cells = []
+    for seed, init in product(range(2), ("published", "centered")):
+        for rho in (0.0, 0.9):
+            cells.append(replace(at, rho=rho, init=init, seed=seed, method=(*PENALISED, "topk", "topk_auxk")))
+        for statistic in ("debiased", "conditional"):
+            cells.append(replace(at, init=init, seed=seed, method=("aen",), statistic=statistic))
+        cells.append(replace(at, init=init, seed=seed, method=("aen",), ema_decay=(0.9,)))
+    return [*cells, replace(at, method=SAELENS, k=(3,))]
+
+
+PRESETS: dict[str, list[Config]] = {"smoke": _smoke(), "default": _default(), "paper": _published()}
+
+
+def figures(results):
+    """Dead latents, recovery and reconstruction at matched L0; Pareto fronts; the initialisation; firing rates."""
+    from aen_sae.experiments.spiked_figures import draw
+
+    return draw(results)

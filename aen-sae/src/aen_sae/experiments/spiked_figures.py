@@ -1,0 +1,167 @@
+"""Figures of the spiked study."""
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from repro_shared.claims import mean_interval
+from repro_shared.plotting import figure
+from repro_shared.runlog import Results
+
+from aen_sae.experiments.appearance import COLORS, INIT_LABELS, LABELS, MARKERS
+from aen_sae.experiments.matched import at_l0
+
+TARGET = 8.0
+"""The L0 at which methods are compared."""
+
+
+def draw(results: Results) -> dict[str, Figure]:
+    plain = _plain(results.table)
+    return {
+        "dead_vs_coherence": _versus_coherence(plain, "dead_fraction", "dead latents (%)", 100, "Dead latents on held-out samples"),
+        "support_vs_coherence": _versus_coherence(plain, "f1", "support F1", 1, "Support F1 under the best matching"),
+        "pareto": _pareto(results.table),
+        "initialisation": _initialisation(results.table),
+        "recovery": _recovery(plain),
+        "weights": _weights(results),
+    }
+
+
+def _plain(table: pd.DataFrame) -> pd.DataFrame:
+    """Rows with the published activity average (slow), without the variants of the weights."""
+    slow = table["ema_decay"].isna() | (table["ema_decay"] == table["ema_decay"].max())
+    return table[slow & (table["statistic"] == "published")]
+
+
+def _matched(table: pd.DataFrame, metric: str, best: str) -> pd.DataFrame:
+    """`metric` at L0 = TARGET per method, init, rho and seed; of several lambda_2 the one that is best on average."""
+    matched = at_l0(table, TARGET, [metric]).dropna(subset=[metric])
+    means = matched.groupby(["method", "init", "rho", "l2"], dropna=False)[metric].mean().reset_index()
+    order = means.sort_values(metric, ascending=best == "min").drop_duplicates(["method", "init", "rho"])
+    return matched.merge(order.drop(columns=metric), on=["method", "init", "rho", "l2"])
+
+
+def _points(ax: Axes, groups, scale: float, **style) -> None:
+    """Means with t-intervals over the values of each (x, values)."""
+    x, centre, low, high = [], [], [], []
+    for place, values in groups:
+        mean, lower, upper = mean_interval(scale * values)
+        x.append(place), centre.append(mean)
+        low.append(mean - lower if np.isfinite(lower) else 0), high.append(upper - mean if np.isfinite(upper) else 0)
+    if x:
+        ax.errorbar(x, centre, yerr=[low, high], capsize=2, elinewidth=0.8, **style)
+
+
+def _versus_coherence(table: pd.DataFrame, metric: str, label: str, scale: float, what: str) -> Figure:
+    """(a), (c): a metric against coherence at one L0, one panel per initialisation."""
+    matched = _matched(table, metric, "min" if metric == "dead_fraction" else "max")
+    fig, axes = figure("double", 1, 2, height=2.5, sharey=True, caption=f"{what} at L0 = {TARGET:.0f}; means and 95 % t-intervals over seeds.")
+    for ax, init in zip(axes, INIT_LABELS, strict=True):
+        for i, (method, name) in enumerate(LABELS.items()):
+            rows = matched[(matched["init"] == init) & (matched["method"] == method)]
+            groups = [(rho + 0.006 * (i - 3), values[metric]) for rho, values in rows.groupby("rho")]
+            _points(ax, groups, scale, label=name, color=COLORS[method], marker=MARKERS[method])
+        ax.set(title=INIT_LABELS[init], xlabel="coherence rho")
+    axes[0].set_ylabel(label)
+    _legend(fig, axes)
+    return fig
+
+
+def _pareto(table: pd.DataFrame) -> Figure:
+    """(b): explained variance orthogonal to the shared direction against L0, at the largest coherence."""
+    table = _plain(table)
+    table = table[table["rho"] == table["rho"].max()]
+    fig, axes = figure(
+        "double", 1, 2, height=2.5, sharey=True,
+        caption="Explained variance without the shared direction against L0 at the largest coherence; one point per SAE, all seeds.",
+    )  # fmt: skip
+    for ax, init in zip(axes, INIT_LABELS, strict=True):
+        for method, name in LABELS.items():
+            rows = table[(table["init"] == init) & (table["method"] == method)]
+            if len(rows):
+                ax.plot(rows["l0"], rows["explained_variance_perp"], MARKERS[method], color=COLORS[method], label=name, alpha=0.8)
+        ax.set(title=INIT_LABELS[init], xlabel="L0", xscale="log", ylim=(-0.1, 1))
+    axes[0].set_ylabel("EV orthogonal to v")
+    _legend(fig, axes)
+    return fig
+
+
+def _initialisation(table: pd.DataFrame) -> Figure:
+    """(g): dead latents per method at the largest coherence, one bar per initialisation."""
+    table = _plain(table)
+    matched = _matched(table[table["rho"] == table["rho"].max()], "dead_fraction", "min")
+    methods = [method for method in LABELS if method in set(matched["method"])]
+    fig, ax = figure(
+        "double", height=2.4, caption=f"Dead latents at the largest coherence and L0 = {TARGET:.0f}, by initialisation; 95 % t-intervals over seeds."
+    )
+    for shift, (init, name) in zip((-0.2, 0.2), INIT_LABELS.items(), strict=True):
+        for i, method in enumerate(methods):
+            values = 100 * matched[(matched["init"] == init) & (matched["method"] == method)]["dead_fraction"]
+            if len(values) == 0:
+                ax.text(i + shift, 1, "not\nreached", ha="center", fontsize=6, color="#777777")
+                continue
+            ax.bar(i + shift, values.mean(), 0.38, color="#0072B2" if init == "published" else "#E69F00", label=name if i == 0 else None)
+            _points(ax, [(i + shift, values)], 1, color="black", fmt="none")
+    ax.set_xticks(range(len(methods)), [LABELS[method] for method in methods])
+    ax.set(ylabel="dead latents (%)", ylim=(0, None))
+    ax.grid(False, axis="x")
+    ax.legend()
+    return fig
+
+
+def _recovery(table: pd.DataFrame) -> Figure:
+    """Dictionary, amplitude and amortisation at the largest coherence and one L0."""
+    metrics = {"mmcs": "centred MMCS", "f1": "support F1", "amplitude_ratio": "amplitude ratio", "amortisation_gap": "amortisation gap"}
+    table = table[table["rho"] == table["rho"].max()]
+    fig, axes = figure(
+        "double", 1, 4, height=2.3, caption=f"What is recovered at the largest coherence and L0 = {TARGET:.0f}; amplitude ratio over recovered latents only."
+    )
+    for ax, (metric, label) in zip(axes, metrics.items(), strict=True):
+        matched = _matched(table, metric, "min" if metric == "amortisation_gap" else "max")
+        methods = [method for method in LABELS if method in set(matched["method"])]
+        for shift, (init, color) in zip((-0.12, 0.12), (("published", "#0072B2"), ("centered", "#E69F00")), strict=True):
+            rows = matched[matched["init"] == init]
+            groups = [(i + shift, rows[rows["method"] == method][metric]) for i, method in enumerate(methods)]
+            _points(ax, [g for g in groups if len(g[1])], 1, fmt="o", color=color, label=INIT_LABELS[init])
+        ax.set_xticks(range(len(methods)), [LABELS[method] for method in methods], rotation=90)
+        ax.set_title(label)
+    axes[0].legend(fontsize=6)
+    return fig
+
+
+def _weights(results: Results) -> Figure:
+    """(f): firing rates, the weights that go with them, and what variants of the average do to dead latents."""
+    table = results.table
+    table = table[(table["rho"] == table["rho"].max()) & (table["init"] == "published") & (table["method"] == "aen")]
+    table = table[table["l2"] == table["l2"].max()]
+    slow = table["ema_decay"] == table["ema_decay"].max()
+    variants = {
+        "published (slow)": table[slow & (table["statistic"] == "published")],
+        "fast average": table[~slow],
+        "debiased": table[table["statistic"] == "debiased"],
+        "E[h | h > 0]": table[table["statistic"] == "conditional"],
+    }
+    common = sorted(set.intersection(*(set(rows["l1"]) for rows in variants.values())))[0]
+    fig, axes = figure(
+        "double", 1, 3, height=2.4,
+        caption="AEN at the largest coherence, published initialisation, by the average behind the weights: firing rates of the latents, "
+        f"their final weights (lambda_1 = {common:g}, seed 0), and dead latents against lambda_1.",
+    )  # fmt: skip
+    for (name, rows), color in zip(variants.items(), ("#0072B2", "#D55E00", "#CC79A7", "#009E73"), strict=True):
+        row = rows[(rows["l1"] == common) & (rows["seed"] == 0)].iloc[0]
+        rates = np.sort(results.array(row, "firing_rate"))[::-1]
+        axes[0].plot(np.maximum(rates, 1e-5), color=color, label=name)
+        axes[1].plot(np.sort(results.array(row, "weights"))[::-1], color=color)
+        groups = [(l1, values["dead_fraction"]) for l1, values in rows.groupby("l1")]
+        _points(axes[2], groups, 100, color=color, marker="o")
+    axes[0].set(yscale="log", xlabel="latent, by rate", ylabel="firing rate (0 drawn at 1e-5)")
+    axes[1].set(xlabel="latent, by weight", ylabel="weight omega")
+    axes[2].set(xscale="log", xlabel="lambda_1", ylabel="dead latents (%)")
+    axes[0].legend(fontsize=6)
+    return fig
+
+
+def _legend(fig: Figure, axes) -> None:
+    """One legend for all panels, below them."""
+    handles = {label: handle for ax in axes for handle, label in zip(*ax.get_legend_handles_labels(), strict=True)}
+    fig.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=min(len(handles), 6))

@@ -1,0 +1,131 @@
+"""Metrics of sparse codes that mean what their names say.
+
+Codes are h (samples, d), reconstructions xhat (samples, n), dictionaries have atoms as rows (d, n). All functions work on one
+SAE at a time and return tensors or floats; nothing is averaged over runs here. In the spiked model every atom and every sample
+shares the direction v, so quantities that ignore this ("self-coherence", EV, ||xhat|| / ||x||) say little about recovery:
+the *centred* forms first remove v.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+from torch.nn import functional as F
+
+ALIVE = 1e-12
+"""A latent is active where h > 1e-12 (authors' code)."""
+RECOVERED = 0.9
+"""Centred cosine from which a matched latent counts as having recovered its atom (our choice, customary in the field)."""
+
+
+def dead_fraction(codes: Float[Tensor, "samples d"]) -> float:
+    """Share of latents that never exceed 1e-12 on these samples. Use held-out samples, or a window of training batches."""
+    return (codes.amax(0) <= ALIVE).float().mean().item()
+
+
+def l0(codes: Float[Tensor, "samples d"]) -> float:
+    """Mean number of active latents per sample."""
+    return (codes > ALIVE).sum(-1).float().mean().item()
+
+
+def remove_direction(a: Float[Tensor, "rows n"], v: Float[Tensor, " n"]) -> Float[Tensor, "rows n"]:
+    """Rows without their component along the unit vector v."""
+    return a - (a @ v).unsqueeze(1) * v
+
+
+def explained_variance(
+    x: Float[Tensor, "samples n"], xhat: Float[Tensor, "samples n"], orthogonal_to: Float[Tensor, " n"] | None = None
+) -> float:
+    """EV = 1 - sum_dim var(x - xhat) / sum_dim var(x); optionally in the space orthogonal to a unit vector.
+
+    1 for xhat = x, 0 for a constant xhat, below 0 when worse than that (not clipped). With rho = 0.9 a single latent that codes
+    v alone reaches EV ~ 0.4; orthogonal to v it scores 0.
+    """
+    if orthogonal_to is not None:
+        x, xhat = remove_direction(x, orthogonal_to), remove_direction(xhat, orthogonal_to)
+    return (1 - (x - xhat).var(0, correction=0).sum() / x.var(0, correction=0).sum()).item()
+
+
+def norm_ratio(x: Float[Tensor, "samples n"], xhat: Float[Tensor, "samples n"]) -> float:
+    """mean ||xhat||_1 / mean ||x||_1: the published "feature shrinkage ratio", dominated by the common mean."""
+    return (xhat.abs().sum(-1).mean() / x.abs().sum(-1).mean()).item()
+
+
+@dataclass(frozen=True)
+class Matching:
+    """One-to-one assignment of latents to true atoms (Hungarian algorithm on the cosines)."""
+
+    latent: Int[Tensor, " d_true"]
+    """Latent assigned to each true atom."""
+    cosine: Float[Tensor, " d_true"]
+    """Cosine of each pair."""
+    best: Float[Tensor, " d_true"]
+    """Largest cosine of each true atom with any latent (not one-to-one)."""
+
+
+def match(
+    learned: Float[Tensor, "d n"], atoms: Float[Tensor, "d_true n"], spike: Float[Tensor, " n"] | None = None
+) -> Matching:
+    """Match latents to atoms by cosine, after removing `spike` from both. Needs d >= d_true."""
+    from scipy.optimize import linear_sum_assignment
+
+    if spike is not None:
+        learned, atoms = remove_direction(learned, spike), remove_direction(atoms, spike)
+    cosines = F.normalize(atoms, dim=1) @ F.normalize(learned, dim=1).T  # (d_true, d)
+    rows, columns = linear_sum_assignment(cosines.cpu().numpy(), maximize=True)
+    latent = torch.as_tensor(columns, device=cosines.device)
+    return Matching(latent, cosines[torch.as_tensor(rows, device=cosines.device), latent], cosines.amax(1))
+
+
+def support_scores(
+    found: Bool[Tensor, "samples d"], true: Bool[Tensor, "samples d"], unmatched: int = 0
+) -> dict[str, float]:
+    """Precision, recall and F1 of the pooled per-sample supports, columns matched beforehand; an empty code has precision 0.
+
+    unmatched: further active entries that no column stands for; they are false positives.
+    """
+    hits, n_found, n_true = (int(mask.sum()) for mask in (found & true, found, true))
+    n_found += unmatched
+    return {
+        "precision": hits / max(n_found, 1),
+        "recall": hits / max(n_true, 1),
+        "f1": 2 * hits / max(n_found + n_true, 1),
+    }
+
+
+def recovery(
+    codes: Float[Tensor, "samples d"],
+    learned: Float[Tensor, "d n"],
+    true_codes: Float[Tensor, "samples d_true"],
+    atoms: Float[Tensor, "d_true n"],
+    spike: Float[Tensor, " n"] | None = None,
+) -> dict[str, float]:
+    """How much of the teacher the SAE found: dictionary, supports and amplitudes.
+
+    mmcs            mean over true atoms of the largest (centred) cosine with a latent
+    mcc             mean cosine of the one-to-one matching
+    recovered       share of true atoms whose matched latent has cosine >= 0.9
+    precision, recall, f1   of the per-sample supports under the matching; latents without an atom count as false positives
+    contribution_ratio      share of the code's squared mass sum h^2 that sits on truly active matched latents (our definition)
+    amplitude_ratio         h_j / h*_j over samples where both are active, slope through the origin, averaged over recovered
+                            atoms; 1 means no shrinkage; NaN when nothing is recovered
+    """
+    matching = match(learned, atoms, spike)
+    matched = codes[:, matching.latent]  # (samples, d_true)
+    found, true = matched > ALIVE, true_codes > 0
+    scores = support_scores(found, true, unmatched=int((codes > ALIVE).sum() - found.sum()))
+
+    both = found & true
+    product, energy = (matched * true_codes * both).sum(0), (true_codes.square() * both).sum(0)
+    seen = (matching.cosine >= RECOVERED) & (energy > 0)
+    amplitude = (product[seen] / energy[seen]).mean().item() if seen.any() else float("nan")
+    return {
+        "mmcs": matching.best.mean().item(),
+        "mcc": matching.cosine.mean().item(),
+        "recovered": (matching.cosine >= RECOVERED).float().mean().item(),
+        **scores,
+        "contribution_ratio": ((matched.square() * both).sum() / codes.square().sum().clamp_min(ALIVE)).item(),
+        "amplitude_ratio": amplitude,
+    }
+

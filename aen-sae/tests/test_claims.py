@@ -1,0 +1,170 @@
+"""Every claim is supported in a world made to obey it, and contradicted in the same world with one thing planted against it."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+import pytest
+from repro_shared.claims import evaluate
+from repro_shared.runlog import Results
+
+from aen_sae.claims import CLAIMS
+
+SEEDS = range(4)
+
+
+def spiked_world() -> pd.DataFrame:
+    """AEN beats everything; published initialisation starves; lambda_1 of .001, .002, .004 gives L0 = 16, 8, 4."""
+    methods = {  # dead share at rho = .9 with the published initialisation, F1, amplitude, gap
+        "l1": (0.5, 0.4, 0.7, 0.2), "elastic_net": (0.45, 0.4, 0.7, 0.2), "adaptive_lasso": (0.4, 0.5, 0.8, 0.1),
+        "aen": (0.3, 0.6, 0.9, 0.1), "topk": (0.95, 0.3, 0.9, np.nan),
+    }  # fmt: skip
+    rows = []
+    for method, (dead, f1, amplitude, gap) in methods.items():
+        for init in ("published", "centered"):
+            for rho in (0.0, 0.9):
+                for seed in SEEDS:
+                    for i, (l1, l0) in enumerate(((0.001, 16.0), (0.002, 8.0), (0.004, 4.0))):
+                        noise = 0.002 * np.sin(7 * seed + i)
+                        share = dead * rho / 0.9 * (1 if init == "published" else 0.4)
+                        adaptive = method in ("adaptive_lasso", "aen")
+                        row = {
+                            "method": method, "statistic": "published", "init": init, "rho": rho, "seed": seed,
+                            "l1": np.nan if method == "topk" else l1, "k": l0 if method == "topk" else np.nan, "l0": l0,
+                            "l2": 0.0005 if method in ("elastic_net", "aen") else np.nan, "gamma": 0.5 if adaptive else np.nan,
+                            "ema_decay": 0.999 if adaptive else np.nan, "reference_fraction": 0.05 if adaptive else np.nan,
+                            "dead_fraction": share + noise, "dead_window": share, "f1": f1 + noise, "amplitude_ratio": amplitude + noise,
+                            "amortisation_gap": gap + noise, "gradient_error": 1e-7,
+                        }  # fmt: skip
+                        rows.append(row)
+                        if method == "aen":
+                            rows.append(row | {"ema_decay": 0.9, "dead_fraction": share + 0.3 + noise})
+                            rows.append(row | {"statistic": "debiased", "dead_fraction": share + 0.2 + noise})
+                            rows.append(row | {"statistic": "conditional", "dead_fraction": share - 0.1 + noise})
+    return pd.DataFrame(rows)
+
+
+def llm_world() -> pd.DataFrame:
+    """AEN reconstructs a little better than TopK and has fewer dead latents; the raw patch loses half."""
+    rows = []
+    for method, ev, dead in (("l1", 0.7, 0.02), ("aen", 0.81, 0.0), ("topk", 0.8, 0.2)):
+        for init in ("published", "centered"):
+            for seed in SEEDS:
+                for l0 in (32.0, 128.0):
+                    noise = 0.001 * np.sin(5 * seed)
+                    rows.append({
+                        "method": method, "statistic": "published", "init": init, "seed": seed, "l0": l0,
+                        "l2": 0.0001 if method == "aen" else np.nan, "gamma": np.nan, "reference_fraction": np.nan,
+                        "ema_decay": 0.99 if method == "aen" else np.nan, "explained_variance": ev + noise, "ce_recovered": ev + noise,
+                        "raw_ce_recovered": 0.5 * ev, "dead_fraction": dead + noise, "dead_window": dead,
+                    })  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def theory_world() -> pd.DataFrame:
+    rows = []
+    for seed in SEEDS:
+        for rho in (0.0, 0.9):
+            for l2 in (0.0, 0.1):
+                local = (1 - rho) ** -0.5 if l2 == 0 else 1.5
+                rows.append({"part": "lipschitz", "l2": l2, "local_worst": local + 0.01 * seed, "random_pairs": 1.0,
+                             "adversarial_pairs": 1.5, "far_pairs": 0.5})  # fmt: skip
+                rows[-1] |= {"seed": seed, "rho": rho}
+            for method, off, f1 in (("l1", 190, 0.4), ("elastic_net", 1, 0.4), ("adaptive_lasso", 0, 0.6), ("aen", 0, 0.5)):
+                rows.append({"part": "support", "seed": seed, "rho": rho, "method": method, "off_support_latents": off,
+                             "d": 256, "used": 64, "f1": f1 + 0.001 * seed})  # fmt: skip
+            rows.append({"part": "irc", "seed": seed, "rho": rho, "agree": 32, "samples": 32})
+    return pd.DataFrame(rows)
+
+
+def world() -> dict[str, Results]:
+    tables = {"spiked": spiked_world(), "llm": llm_world(), "theory": theory_world()}
+    return {name: Results(table, pd.DataFrame()) for name, table in tables.items()}
+
+
+def plant(experiment: str, column: str, value, **where) -> Callable[[dict[str, Results]], None]:
+    """Overwrite `column` in the rows that match `where`: by a number, or by a function of the old values."""
+
+    def change(results: dict[str, Results]) -> None:
+        table = results[experiment].table
+        rows = np.logical_and.reduce([table[name] == wanted for name, wanted in where.items()])
+        table[column] = table[column].astype(float)
+        table.loc[rows, column] = value(table.loc[rows, column]) if callable(value) else value
+
+    return change
+
+
+def both(id: str, change: Callable[[str], Callable]) -> dict[str, Callable]:
+    return {f"{id}-{init}": change(init) for init in ("published", "centered")}
+
+
+AEN = {"rho": 0.9, "method": "aen"}
+PLANTS: dict[str, Callable[[dict[str, Results]], None]] = {
+    **both("C1-coherence-starves", lambda init: plant("spiked", "dead_fraction", lambda old: 0 * old, method="l1", init=init)),
+    **both("C2-less-than-topk", lambda init: plant("spiked", "dead_fraction", lambda old: old + 0.9, init=init, **AEN)),
+    **both("C2-less-than-l1", lambda init: plant("spiked", "dead_fraction", lambda old: old + 0.9, init=init, **AEN)),
+    "C2-l2-revives": plant("spiked", "dead_fraction", lambda old: old + 0.2, rho=0.9, method="elastic_net"),
+    "C2-weights-revive": plant("spiked", "dead_fraction", lambda old: old + 0.9, ema_decay=0.999, statistic="published", **AEN),
+    "C3-lipschitz": plant("theory", "adversarial_pairs", 1.6, part="lipschitz", l2=0.1, seed=0, rho=0.9),
+    "C3-l1-unstable": plant("theory", "local_worst", 1.0, part="lipschitz", l2=0.0),
+    **both("C3-amortisation", lambda init: plant("spiked", "amortisation_gap", lambda old: old + 1, init=init, **AEN)),
+    **both("C4-no-shrinkage", lambda init: plant("spiked", "amplitude_ratio", lambda old: old - 0.5, init=init, **AEN)),
+    "C5-global-support": plant("theory", "off_support_latents", lambda old: old + 10, part="support", method="aen", rho=0.9),
+    "C5-l2-alone": plant("theory", "off_support_latents", 190, part="support", method="elastic_net", rho=0.9),
+    "C5-sample-support": plant("theory", "f1", lambda old: old - 0.3, part="support", method="aen"),
+    "C5-irrepresentable": plant("theory", "agree", 31, part="irc"),
+    **both("C5-trained-support", lambda init: plant("spiked", "f1", lambda old: old - 0.5, init=init, **AEN)),
+    **both("C6-competitive", lambda init: plant("llm", "explained_variance", lambda old: old - 0.1, init=init, method="aen")),
+    **both("C6-cross-entropy", lambda init: plant("llm", "ce_recovered", lambda old: old - 0.1, init=init, method="aen")),
+    **both("C7-llm-starvation", lambda init: plant("llm", "dead_fraction", lambda old: old + 0.5, init=init, method="aen")),
+    "C8-differentiable": plant("spiked", "gradient_error", 0.5, method="aen"),
+    "I1-init-topk": plant("spiked", "dead_fraction", lambda old: 0.9 + old / 100, rho=0.9, method="topk"),
+    "I2-init-l1": plant("spiked", "dead_fraction", lambda old: 0.5 + old / 100, rho=0.9, method="l1"),
+    "W1-fast-average": plant("spiked", "dead_fraction", lambda old: old - 0.5, ema_decay=0.9, **AEN),
+    "W2-hidden-schedule": plant("spiked", "dead_fraction", lambda old: old - 0.5, statistic="debiased", **AEN),
+    "W3-rarity": plant("spiked", "dead_fraction", lambda old: old + 0.5, statistic="conditional", **AEN),
+    "P1-patching": plant("llm", "raw_ce_recovered", lambda old: 2 * old, init="centered"),
+}
+
+
+def verdict(id: str, results: dict[str, Results], preset: str = "default") -> str:
+    (claim,) = (claim for claim in CLAIMS if claim.id == id)
+    (judged,) = evaluate([claim], results, preset)
+    return judged["verdict"]
+
+
+def test_every_claim_has_a_planted_failure_and_ids_are_unique():
+    ids = [claim.id for claim in CLAIMS]
+    assert len(ids) == len(set(ids)) and set(ids) == set(PLANTS)
+
+
+@pytest.mark.parametrize("id", PLANTS)
+def test_claim_is_supported_where_it_holds_and_contradicted_where_it_does_not(id):
+    results = world()
+    assert verdict(id, results) == "supported"
+    PLANTS[id](results)
+    assert verdict(id, results) == "contradicted"
+
+
+@pytest.mark.parametrize("id", PLANTS)
+def test_smoke_results_never_decide_a_claim(id):
+    assert verdict(id, world(), "smoke") == "inconclusive"
+
+
+@pytest.mark.parametrize("id", [id for id in PLANTS if id.startswith(("C2-less", "C4", "C5-tr", "C6", "C7", "W", "C1"))])
+def test_one_seed_is_never_enough_for_a_statement_about_seeds(id):
+    results = world()
+    for held in results.values():
+        held.table = held.table[held.table["seed"] == 0]
+    assert verdict(id, results) == "inconclusive"
+
+
+def test_methods_without_a_common_sparsity_are_not_compared():
+    results = world()
+    table = results["spiked"].table
+    table.loc[table["method"] == "topk", "l0"] *= 100
+    assert verdict("C2-less-than-topk-published", results) == "inconclusive"
+
+
+def test_missing_experiments_are_not_run():
+    assert verdict("C6-competitive-published", {}) == "not-run"

@@ -15,33 +15,17 @@ CORPUS = [f"Document {i}: " + "the quick brown fox jumps over the lazy dog; " * 
 @pytest.fixture(scope="session")
 def tokenizer():
     """Bytes (256 ids) and one end-of-text token (id 256)."""
-    import transformers
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+    from aen_sae.language_model import random_language_model
 
-    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    core = Tokenizer(models.BPE(vocab={symbol: i for i, symbol in enumerate(alphabet)}, merges=[]))
-    core.pre_tokenizer, core.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()
-    return transformers.PreTrainedTokenizerFast(tokenizer_object=core, eos_token="<|endoftext|>")
-
-
-def _random_model(kind, config):
-    import torch
-
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        return kind(config).eval()
+    return random_language_model()[1]
 
 
 @pytest.fixture(scope="session")
 def tiny_llama():
     """Four random blocks, n = 32, vocabulary 257; grouped-query attention as in Llama 3 and SmolLM2."""
-    import transformers
+    from aen_sae.language_model import random_language_model
 
-    config = transformers.LlamaConfig(
-        vocab_size=257, hidden_size=32, intermediate_size=64, num_hidden_layers=4, num_attention_heads=4,
-        num_key_value_heads=2, initializer_range=0.3, bos_token_id=None, eos_token_id=256,
-    )  # fmt: skip
-    return _random_model(transformers.LlamaForCausalLM, config)
+    return random_language_model()[0]
 
 
 @pytest.fixture(scope="session")
@@ -54,7 +38,9 @@ def tiny_neox():
         vocab_size=257, hidden_size=32, intermediate_size=64, num_hidden_layers=3, num_attention_heads=4,
         initializer_range=0.3, bos_token_id=256, eos_token_id=256,
     )  # fmt: skip
-    model = _random_model(transformers.GPTNeoXForCausalLM, config)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = transformers.GPTNeoXForCausalLM(config).eval()
     generator = torch.Generator().manual_seed(1)
     for weight in model.parameters():  # biases and norms start at 0 and 1: make them matter
         if weight.ndim == 1:

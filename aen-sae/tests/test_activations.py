@@ -10,7 +10,7 @@ import pytest
 import torch
 from conftest import CORPUS
 
-from aen_sae.activations import ActivationStore, ActivationStream, normalise
+from aen_sae.activations import ActivationStore, ActivationStream, Replay, normalise
 from aen_sae.corpus import TokenWindows
 from aen_sae.language_model import SplitModel
 from repro_shared import UserError
@@ -109,32 +109,29 @@ def test_an_unusable_cache_folder_is_one_line(split, windows, tmp_path):
         ActivationStore.extract(split, windows, tmp_path / "file")
 
 
-def test_the_split_is_by_windows(store):
-    train, held_out = store.split(5)
-    assert len(train.x) == 19 and len(held_out.x) == 5
-    np.testing.assert_array_equal(np.concatenate([train.x, held_out.x]), store.x)
-    np.testing.assert_array_equal(np.concatenate([train.scale, held_out.scale]), store.scale)
-    for wrong in (0, 24):
-        with pytest.raises(ValueError, match="choose 1 to 23"):
-            store.split(wrong)
-
-
-def test_an_epoch_of_batches_shows_every_token_once(store):
-    batches = list(itertools.islice(store.batches(40, torch.Generator().manual_seed(0)), 2 * (len(store) // 40)))
-    assert len(store) == 9 * 40
+def test_an_epoch_of_the_replay_shows_every_token_once(store):
+    x = store.tensor()
+    batches = list(itertools.islice(Replay(x, 40, seed=0), 2 * (len(x) // 40)))
+    assert len(batches) == 18 and all(batch.shape == (40, 32) for batch in batches)
     for epoch in (torch.cat(batches[:9]), torch.cat(batches[9:])):
-        assert sorted(epoch.tolist()) == sorted(store.tensor().tolist())
+        distances = torch.cdist(epoch.double(), x.double())
+        assert len(set(distances.argmin(1).tolist())) == len(epoch) == 360
     assert not torch.equal(torch.cat(batches[:9]), torch.cat(batches[9:]))
 
 
-def test_batches_depend_on_the_generator_alone(store):
-    first, again, other = (next(store.batches(40, torch.Generator().manual_seed(seed))) for seed in (0, 0, 1))
+def test_the_replay_depends_on_the_seed_alone_and_can_start_anywhere(store):
+    x = store.tensor()
+    first, again, other = (next(Replay(x, 40, seed)) for seed in (0, 0, 1))
     assert torch.equal(first, again) and not torch.equal(first, other)
+    straight = list(itertools.islice(Replay(x, 40, 0), 15))
+    later = Replay(x, 40, 0)
+    later.load_state_dict({"step": 11})
+    assert all(torch.equal(next(later), batch) for batch in straight[11:])
 
 
 def test_a_batch_larger_than_the_store_is_refused(store):
-    with pytest.raises(ValueError, match="smaller batch"):
-        next(store.batches(len(store) + 1, torch.Generator()))
+    with pytest.raises(ValueError, match="use a smaller batch or more text"):
+        Replay(store.tensor(), len(store) + 1, 0)
 
 
 def windows_of_text(tokenizer):

@@ -72,9 +72,9 @@ def theory_world() -> pd.DataFrame:
                 rows[-1] |= {"seed": seed, "rho": rho}
             for method, off, f1 in (("l1", 190, 0.4), ("elastic_net", 1, 0.4), ("adaptive_lasso", 0, 0.6), ("aen", 0, 0.5)):
                 rows.append({"part": "support", "seed": seed, "rho": rho, "method": method, "off_support_latents": off,
-                             "d": 256, "used": 64, "f1": f1 + 0.001 * seed})  # fmt: skip
+                             "d": 256, "used": 64, "f1": f1 + 0.001 * seed, "amplitude_ratio": f1 + 0.001 * seed})  # fmt: skip
             rows.append({"part": "irc", "seed": seed, "rho": rho, "agree": 32, "samples": 32})
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows).assign(n=64, gamma=1.0)
 
 
 def world() -> dict[str, Results]:
@@ -112,6 +112,7 @@ PLANTS: dict[str, Callable[[dict[str, Results]], None]] = {
     "C5-global-support": plant("theory", "off_support_latents", lambda old: old + 10, part="support", method="aen", rho=0.9),
     "C5-l2-alone": plant("theory", "off_support_latents", 190, part="support", method="elastic_net", rho=0.9),
     "C5-sample-support": plant("theory", "f1", lambda old: old - 0.3, part="support", method="aen"),
+    "C4-exact-shrinkage": plant("theory", "amplitude_ratio", lambda old: old - 0.3, part="support", method="aen"),
     "C5-irrepresentable": plant("theory", "agree", 31, part="irc"),
     **both("C5-trained-support", lambda init: plant("spiked", "f1", lambda old: old - 0.5, init=init, **AEN)),
     **both("C6-competitive", lambda init: plant("llm", "explained_variance", lambda old: old - 0.1, init=init, method="aen")),

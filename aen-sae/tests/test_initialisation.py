@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+
 from aen_sae.initialisation import INITS, centered, initialise, published
 
 N, D = 48, 400

@@ -8,13 +8,14 @@ import sys
 
 import pytest
 import torch
-from aen_sae import sae as sae_module
-from aen_sae.sae import AENSAE, AENTrainingSAE, AENTrainingSAEConfig
-from aen_sae.weights import STATISTICS, adaptive_weights
 from sae_lens import SAE, SAETrainer, StandardTrainingSAE, StandardTrainingSAEConfig, TrainingSAE
 from sae_lens.config import SAETrainerConfig
 from sae_lens.registry import SAE_CLASS_REGISTRY, SAE_TRAINING_CLASS_REGISTRY
 from sae_lens.saes.sae import TrainStepInput
+
+from aen_sae import sae as sae_module
+from aen_sae.sae import AENSAE, AENTrainingSAE, AENTrainingSAEConfig
+from aen_sae.weights import STATISTICS, adaptive_weights
 
 N, D, B = 16, 40, 32
 EARLY = dict(adaptive_delay_steps=2, adaptive_ramp_steps=4, ema_beta=0.9)
@@ -54,7 +55,7 @@ def parameters(sae):
 
 
 def authors_loss(p, x, lambda1, lambda2, omega):
-    """The paper's loss, one sample and one latent at a time: mean over inputs, sum over latents, mean over the batch."""
+    """The paper's loss sample by sample, latent by latent: mean over inputs, sum over latents, mean over the batch."""
     total = 0.0
     for row in x:
         h = [torch.relu((row - p["b_dec"]) @ p["W_enc"][:, j] + p["b_enc"][j]) for j in range(len(p["b_enc"]))]
@@ -398,8 +399,8 @@ def test_the_language_model_runner_trains_and_saves_a_loadable_model(llama_folde
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"init": "kaiming"}, "published, centered"),
-        ({"activity_statistic": "median"}, "published, debiased, conditional"),
+        ({"init": "kaiming"}, r"published\W+centered"),
+        ({"activity_statistic": "median"}, r"published\W+debiased\W+conditional"),
         ({"decoder_init_norm": 0.1}, "leave it out"),
         ({"gamma": -1.0}, "must be >= 0"),
         ({"ema_beta": 1.0}, r"\[0, 1\)"),
@@ -409,5 +410,5 @@ def test_the_language_model_runner_trains_and_saves_a_loadable_model(llama_folde
     ],
 )
 def test_a_bad_option_says_what_to_choose(options, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises((ValueError, TypeError), match=message):  # TypeError: beartype, where the tests switch it on
         AENTrainingSAEConfig(d_in=N, d_sae=D, **options)

@@ -58,9 +58,12 @@ PACKAGE = {
             from made.inside import W
             return [{"x": X + Z + W}]  # comment
 
-        def figures(results) -> "dict[str, Figure]":
+        def figures(results):
             from made.unrelated import T
             return {}
+
+        def panel() -> "Figure | None":
+            return None
         ''',
     "experiments/other.py": "O = 1",
 }
@@ -124,6 +127,7 @@ def test_fingerprint_changes_with_code_that_is_reached(package, name, before, af
         ("experiments/study.py", "Docstring of run", "Other words"),
         ("experiments/study.py", '"smoke": [1]', '"smoke": [1, 2]'),
         ("experiments/study.py", "return {}", "return {1: 2}"),
+        ("experiments/study.py", "return None", "return 1"),
         ("unrelated.py", "T = 1", "T = 2"),
         ("only_types.py", "pass", "x = 1"),
         ("lazy.py", "THING = 1", "THING = 2"),

@@ -253,6 +253,7 @@ def test_config_fields_may_not_take_the_name_of_a_column(experiment):
 
 def test_run_json_tells_where_the_numbers_come_from(experiment, tmp_path):
     with experiment() as log:
+        log.pending()
         running = json.loads((log.folder / "run.json").read_text())
         log.map()
     run = json.loads((log.folder / "run.json").read_text())
@@ -263,14 +264,33 @@ def test_run_json_tells_where_the_numbers_come_from(experiment, tmp_path):
     assert run["versions"]["python"] == f"{sys.version_info[0]}.{sys.version_info[1]}"
     assert run["threads"] == [1]
     assert {"fingerprint", "git", "machine", "ended", "wall_seconds", "peak_memory_mb", "numerics"} <= run.keys()
+    with experiment(toy.cells(tmp_path / "trace", 5)) as log:
+        log.map()
+    later = json.loads((log.folder / "run.json").read_text())
+    assert later["cells_done"] == 5
+    assert [(call["status"], call["started"]) for call in later["history"]] == [("done", run["started"])]
+
+
+def test_a_call_that_runs_nothing_leaves_run_json_as_it_was(experiment):
     with experiment() as log:
         log.map()
-    assert json.loads((log.folder / "run.json").read_text())["history"][0]["status"] == "done"
+    before = (log.folder / "run.json").read_bytes()
+    with experiment() as log:
+        log.map()
+        assert log.results().missing == 0
+    assert (log.folder / "run.json").read_bytes() == before
+
+
+def test_looking_at_an_experiment_that_never_ran_leaves_no_run_json(experiment):
+    with experiment() as log:
+        results = log.results()
+    assert (results.missing, results.provenance) == (4, None)
+    assert not (log.folder / "run.json").exists()
 
 
 def test_leaving_cells_unfinished_is_not_done(experiment):
     with experiment() as log:
-        pass
+        log.pending()
     assert json.loads((log.folder / "run.json").read_text())["status"] == "failed"
 
 

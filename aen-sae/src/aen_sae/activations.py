@@ -82,34 +82,9 @@ class ActivationStore:
         """Number of tokens."""
         return self.scale.size
 
-    def split(self, held_out: int) -> tuple["ActivationStore", "ActivationStore"]:
-        """(training, held-out): the last `held_out` windows are held out, so that at most one document is in both."""
-        if not 0 < held_out < len(self.x):
-            raise ValueError(f"cannot hold out {held_out} of {len(self.x)} windows: choose 1 to {len(self.x) - 1}")
-        parts = slice(None, -held_out), slice(-held_out, None)
-        return tuple(ActivationStore(self.x[part], self.scale[part], self.first_position) for part in parts)
-
     def tensor(self) -> Float[Tensor, "tokens n"]:
         """All normalised activations, in memory."""
         return torch.from_numpy(self.x.reshape(len(self), -1).astype(np.float32))
-
-    def batches(
-        self, batch_size: int, generator: torch.Generator, device: str | torch.device = "cpu"
-    ) -> Iterator[Float[Tensor, "batch n"]]:
-        """Endless minibatches: epoch after epoch, each in an order drawn from `generator` (a CPU generator).
-
-        The last batch of an epoch is left out where it is incomplete.
-        """
-        if batch_size > len(self):
-            raise ValueError(
-                f"batch_size = {batch_size}, but the store has {len(self)} tokens: use a smaller batch or more text"
-            )
-        flat = self.x.reshape(len(self), -1)  # a view of the file
-        while True:
-            order = torch.randperm(len(self), generator=generator).numpy()
-            for start in range(0, len(order) - batch_size + 1, batch_size):
-                rows = flat[np.sort(order[start : start + batch_size])]  # sorted: the file is read forwards
-                yield torch.from_numpy(rows).to(device).float()
 
 
 def _extract(model: SplitModel, windows: np.ndarray, first: int, windows_per_forward: int, folder: Path) -> None:
@@ -125,6 +100,36 @@ def _extract(model: SplitModel, windows: np.ndarray, first: int, windows_per_for
             file.write(x.half().cpu().numpy().astype("<f2").tobytes())
             scale[part] = s[..., 0].cpu().numpy()
     np.save(folder / "scale.npy", scale)
+
+
+class Replay:
+    """Endless shuffled batches of stored activations, epoch after epoch; the last, incomplete batch of an epoch is left out."""
+
+    def __init__(self, x: Float[Tensor, "tokens n"], batch_size: int, seed: int):
+        """The order of epoch e is drawn from the stream (seed, "data", e)."""
+        if batch_size > len(x):
+            raise ValueError(f"batch_size = {batch_size}, but there are only {len(x)} tokens: use a smaller batch or more text")
+        self._x, self._batch_size, self._seed = x, batch_size, seed
+        self._step, self._epoch = 0, -1
+
+    def __iter__(self) -> "Replay":
+        return self
+
+    def __next__(self) -> Float[Tensor, "batch n"]:
+        epoch, index = divmod(self._step, len(self._x) // self._batch_size)
+        if epoch != self._epoch:
+            self._epoch = epoch
+            self._order = torch.randperm(len(self._x), generator=generator(self._seed, "data", epoch)).to(self._x.device)
+        self._step += 1
+        return self._x[self._order[index * self._batch_size :][: self._batch_size]]
+
+    def state_dict(self) -> dict:
+        """How many batches have been handed out."""
+        return {"step": self._step}
+
+    def load_state_dict(self, state: dict) -> None:
+        """Go on where `state` was taken."""
+        self._step = state["step"]
 
 
 class ActivationStream:

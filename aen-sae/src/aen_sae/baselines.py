@@ -4,8 +4,9 @@
     trained = train(sae, batches, steps=6000, batch_size=256)
     trained.encode(x), trained.decode(h), trained.W_dec, trained.window_dead
 
-SAELens's defaults are kept (AuxK for TopK and BatchTopK, step loss for JumpReLU, decoder rows free and their norms in the penalty)
-except the start of the parameters. Its trainer clips the gradient norm at 1, which the authors' spiked runs do not.
+SAELens's defaults are kept (AuxK for TopK and BatchTopK, step loss for JumpReLU, free decoder rows whose norms enter
+the penalty) except the start of the parameters. Its trainer clips the gradient norm at 1, which the authors' spiked
+runs do not.
 """
 
 from collections.abc import Iterator
@@ -49,7 +50,7 @@ def baseline(
     architecture: str,
     n: int,
     d: int,
-    sparsity: float,
+    sparsity: int | float,
     *,
     init: str,
     generator: torch.Generator,
@@ -58,19 +59,18 @@ def baseline(
 ) -> TrainingSAE:
     """An untrained SAE of SAELens from one of our two starts (`aen_sae.initialisation`).
 
-    sparsity: k for "topk" and "batchtopk" (mean k per sample), otherwise the penalty in SAELens's units (squared error summed over
-    n): n lambda1 for "standard" and "gated", the price of one active latent for "jumprelu".
-    What has no counterpart in the published start: the gated encoder's r_mag stays 0 and both its biases take b_enc; JumpReLU's
-    thresholds stay at SAELens's 0.01.
+    sparsity: k for "topk" and "batchtopk" (for the latter the mean over samples), otherwise the penalty in SAELens's
+    units, squared error summed over n: n lambda1 for "standard" and "gated", the price of one active latent for
+    "jumprelu". What our starts do not cover: the gated encoder's r_mag stays 0 and both its biases take b_enc;
+    JumpReLU's thresholds stay at SAELens's 0.01.
     """
     if architecture not in ARCHITECTURES:
         raise ValueError(f"unknown architecture {architecture!r}; choose one of {', '.join(ARCHITECTURES)}")
     sae_class, config_class, knob = ARCHITECTURES[architecture]
     value = int(sparsity) if architecture == "topk" else float(sparsity)
     if value != sparsity or value <= 0 or (knob == "k" and value > d):
-        raise ValueError(
-            f"{knob} = {sparsity} does not fit {architecture} with d = {d} latents; choose {knob} > 0, k <= d"
-        )
+        allowed = f"0 < k <= {d}, whole for topk" if knob == "k" else f"{knob} > 0"
+        raise ValueError(f"{knob} = {sparsity} does not fit {architecture}; choose {allowed}")
     with torch.random.fork_rng(devices=[]):  # SAELens draws its own start, replaced below, from the global generator
         sae = sae_class(config_class(d_in=n, d_sae=d, device=device, **{knob: value}))
     start = initialise(init, n, d, generator, mean)
@@ -126,22 +126,24 @@ def train(
 ) -> Trained:
     """Train any SAELens training SAE (one of ours included) with SAELens's `SAETrainer`; no files, no logging service.
 
-    dead_window: steps without firing after which SAELens's auxiliary losses call a latent dead, and the window of `Trained.silent`.
+    dead_window: steps without firing after which SAELens's auxiliary losses call a latent dead; also the window of
+    `Trained.silent` (the whole run if that is shorter). The learning rate is constant.
 
-    The loop is the body of `SAETrainer.fit` over the trainer's public steps, as SAELens's own multi-SAE trainer does it, without
-    the progress bar and the sparsity histograms that `fit` builds even when nothing is logged. Adam runs in PyTorch's fused form:
-    the same update in one kernel.
+    The loop is the body of `SAETrainer.fit` over the trainer's public steps, as in SAELens's own multi-SAE trainer,
+    without the progress bar and the sparsity histograms that `fit` makes even when nothing is logged. Adam runs in
+    PyTorch's fused form: the same update in one kernel.
     """
     if sae.cfg.normalize_activations != "none":
         raise ValueError(
-            f'normalize_activations = "{sae.cfg.normalize_activations}": scale the batches yourself and use "none", or train with SAETrainer.fit'
+            f'normalize_activations = "{sae.cfg.normalize_activations}" needs SAETrainer.fit; '
+            'train with that, or scale the batches yourself and choose "none"'
         )
     trainer = SAETrainer(
         SAETrainerConfig(
             total_training_samples=steps * batch_size,
             train_batch_size_samples=batch_size,
             lr=lr,
-            lr_end=lr,  # constant: the trainer insists on a value
+            lr_end=lr,  # not used by a constant rate, but SAELens insists on a value
             device=str(sae.device),
             dead_feature_window=dead_window,
         ),
@@ -157,7 +159,7 @@ def train(
 
 
 def inference(sae: TrainingSAE) -> SAE:
-    """The inference SAE that `save_inference_model` and `SAE.load_from_disk` would give, without files, decoder norms folded in."""
+    """What `save_inference_model` and then `SAE.load_from_disk` would give, without files, decoder norms folded in."""
     state = {name: tensor.clone() for name, tensor in sae.state_dict().items()}
     sae.process_state_dict_for_saving_inference(state)
     with torch.random.fork_rng(devices=[]):

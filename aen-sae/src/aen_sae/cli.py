@@ -7,7 +7,7 @@ aen-sae bench                                     speed against named peers
 """
 
 import sys
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields, make_dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Literal, Union
@@ -41,7 +41,7 @@ class Reproduce:
 
 @dataclass(frozen=True)
 class Run:
-    """Run one cell of one experiment with settings of your own: aen-sae run {theory,spiked,llm} --help lists them."""
+    """Run one cell of one experiment with settings of your own: aen-sae run [--out FOLDER] {theory,spiked,llm} --help lists them."""
 
 
 @dataclass(frozen=True)
@@ -96,20 +96,18 @@ def report(options: Report) -> None:
 
 def run(arguments: list[str]) -> None:
     """`arguments`: an experiment's name and its flags. The cell is recorded under results/run like any other."""
-    from repro_shared.runlog import RunLog, UserError
+    from repro_shared.runlog import RunLog
 
     modules = {name: import_module(f"aen_sae.experiments.{name}") for name in EXPERIMENTS}
-    configs = {
-        name: Annotated[module.Config, tyro.conf.subcommand(name, description=module.__doc__.splitlines()[0])]
+    configs = (
+        Annotated[module.Config, tyro.conf.subcommand(name, description=module.__doc__.splitlines()[0])]
         for name, module in modules.items()
-    }
-    options = tyro.conf.OmitSubcommandPrefixes[Union[tuple(configs.values())]]  # noqa: UP007 (made at run time)
-    try:
-        cell = tyro.cli(options, prog=f"{PAPER} run", args=arguments)
-    except ValueError as error:  # from the checks in Config.__post_init__
-        raise UserError(str(error)) from error
+    )
+    options = make_dataclass("Options", [("cell", Union[tuple(configs)]), ("out", Path, RESULTS)])  # noqa: UP007
+    chosen = tyro.cli(options, prog=f"{PAPER} run", args=arguments, config=(tyro.conf.OmitSubcommandPrefixes,))
+    cell = chosen.cell
     name = next(name for name, module in modules.items() if type(cell) is module.Config)
-    log = RunLog(PAPER, "run", RESULTS, PAPER)
+    log = RunLog(PAPER, "run", chosen.out, PAPER)
     with log.experiment(name, modules[name], [cell]) as experiment:
         experiment.map()
         results = experiment.results()
@@ -164,7 +162,7 @@ def main() -> None:
             run(sys.argv[2:])
             return
         types = tuple(Annotated[type_, tyro.conf.subcommand(name)] for name, type_ in commands.items())
-        options = tyro.cli(tyro.conf.OmitSubcommandPrefixes[Union[types]], prog=PAPER, description=__doc__)  # noqa: UP007
+        options = tyro.cli(tyro.conf.OmitSubcommandPrefixes[Union[types]], prog=PAPER, description=__doc__.splitlines()[0])  # noqa: UP007
         {Reproduce: reproduce, Report: report, Bench: bench}[type(options)](options)
     except UserError as error:
         print(f"{PAPER}: {error}", file=sys.stderr)

@@ -8,8 +8,7 @@ SAELens. For an SAE with a decoder bias give x - b_dec. Results have the dtype o
 near 1e-14, float32 near 1e-6.
 
 For a2 > 0 the map is single-valued and globally Lipschitz, ||h*(x) - h*(x')|| <= ||x - x'|| / (2 sqrt(a2)): subtract
-the optimality conditions of x and x' to get ||dh D||^2 + a2 ||dh||^2 <= <dx, dh D>, and maximise over the length of dh
-D.
+the optimality conditions of x and x' to get ||dh D||^2 + a2 ||dh||^2 <= <dx, dh D>, and maximise over ||dh D||.
 """
 
 import math
@@ -89,7 +88,7 @@ def kkt_residual(
 ) -> Float[Tensor, "*batch"]:
     """Distance from optimality, max_j |min(h_j, g_j)| / max_j |D_j . x|, with g the gradient of J.
 
-    Zero exactly where h_j >= 0, g_j >= 0 and h_j g_j = 0 for all j. The denominator (the a1 above which every code is
+    Zero exactly where h_j >= 0, g_j >= 0 and h_j g_j = 0 for all j. The denominator (an a1 above which every code is
     zero) makes it a pure number. With r = min(h, g): ||h - h*|| <= (1 + ||D||^2 + a2) / a2 * ||r|| for a2 > 0.
     """
     signal = x @ dictionary.T  # (batch, d)
@@ -112,14 +111,13 @@ def coding_map(
 
         h <- max(0, y - grad J(y) / L),   y <- h + momentum * (h - h_old),   L = ||D||^2 + a2
 
-    A sample stops at the first check where its `kkt_residual` is <= `tol`; the remaining ones go on in a smaller batch.
-    A sample that does not get there within `max_iterations` is returned as it is, `converged` False, with a
-    RuntimeWarning.
+    A sample stops at the first check where its `kkt_residual` is <= `tol`; the others go on in a smaller batch. One
+    that does not get there within `max_iterations` is returned as it is, `converged` False, with a RuntimeWarning.
 
     Raises ValueError for shapes that do not fit, negative penalties or non-finite samples.
     """
     _check(x, dictionary, l1, l2, weights)
-    n, d = dictionary.shape[1], dictionary.shape[0]
+    d, n = dictionary.shape
     flat = x.reshape(-1, n)
     signal = flat @ dictionary.T  # (batch, d)
     ceiling = signal.abs().amax(-1)
@@ -224,9 +222,7 @@ def active_atoms(
     return indices, present, dictionary[indices] * present.unsqueeze(-1)
 
 
-def _sensitivity(
-    s: Float[Tensor, "batch r"], present: Bool[Tensor, "batch a"], l2: float
-) -> Float[Tensor, "batch r"]:
+def _sensitivity(s: Float[Tensor, "batch r"], present: Bool[Tensor, "batch a"], l2: float) -> Float[Tensor, "batch r"]:
     """s / (s^2 + a2) of the first min(|A|, n) singular values (sorted, largest first); 0 for those of the padding."""
     real = torch.arange(s.shape[-1], device=s.device) < present.sum(-1, keepdim=True)
     return torch.where(real, s / (s.square() + l2), 0.0)

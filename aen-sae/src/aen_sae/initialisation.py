@@ -1,10 +1,10 @@
 """The two initialisations compared throughout (paper, synthetic study; the second is ours).
 
-published    W_enc, b_enc ~ U(+-1/sqrt(n)), W_dec ~ U(+-1/sqrt(d)) with rows then divided by their norms, b_dec = 0 (authors' code)
-centered     W_dec of random unit rows, W_enc = W_dec^T, b_enc = 0, b_dec = mean of the data (standard practice; our variant)
+published  (authors' code)  W_enc, b_enc ~ U(+-1/sqrt(n)); W_dec ~ U(+-1/sqrt(d)), rows then scaled to norm 1; b_dec = 0
+centered   (common practice)  random unit rows in W_dec; W_enc = W_dec^T; b_enc = 0; b_dec = mean of the data
 
-They matter: data on a coherent dictionary have a large common mean. With b_dec = 0 and an encoder that knows nothing of the
-decoder, most latents see it only as a constant offset and starve, whatever the loss.
+They matter: data on a coherent dictionary have a large common mean. With b_dec = 0 and an encoder that knows nothing of
+the decoder that mean dominates every pre-activation at the start, and many latents starve whatever the loss.
 """
 
 from typing import Literal, get_args
@@ -55,13 +55,13 @@ def centered(n: int, d: int, mean: Float[Tensor, " n"], generator: torch.Generat
 def initialise(
     kind: str, n: int, d: int, generator: torch.Generator, mean: Float[Tensor, " n"] | None = None
 ) -> dict[str, Tensor]:
-    """Parameters of an SAE of n inputs and d latents, by name of the initialisation. `mean` (n,) is for "centered" only."""
+    """Initial parameters of an SAE of n inputs and d latents. kind: one of `INITS`; mean (n,): for "centered" only."""
     if kind == "published":
         return published(n, d, generator)
     if kind == "centered":
         if mean is None:
             raise ValueError(
-                'init "centered" starts b_dec at the data mean: pass mean = activations.mean(0) of some thousand samples'
+                'init "centered" starts b_dec at the data mean: pass mean = x.mean(0) of some thousand samples x'
             )
         return centered(n, d, mean, generator)
     raise ValueError(f"unknown init {kind!r}; choose one of {', '.join(INITS)}")

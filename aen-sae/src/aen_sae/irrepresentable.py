@@ -87,7 +87,7 @@ def equicoherent_lhs(
 ) -> Float[Tensor, "*batch"]:
     """`irrepresentable_lhs` in closed form: all pairwise cosines rho, omega_A = 1, k atoms with sum_A h = `total`.
 
-        rho (k + (a2/a1) total) / (1 - rho + k rho + a2)
+    rho (k + (a2/a1) total) / (1 - rho + k rho + a2)
     """
     return rho * (k + (l2 / l1) * total) / (1 - rho + k * rho + l2)
 

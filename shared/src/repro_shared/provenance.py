@@ -53,7 +53,8 @@ def code_fingerprint(run: Callable) -> str:
     Hashed: the syntax trees of the module of `run` and of every module of the same top-level package that it reaches by
     import statements (also inside functions), transitively, with the `__init__` of every package on the way. Nothing is
     executed. Left out, because results do not depend on them: docstrings, comments, top-level `PRESETS`, functions
-    whose return annotation contains "Figure", blocks under `if TYPE_CHECKING`, and other packages (see `versions`).
+    named `figures` or whose return annotation contains "Figure" (with the imports inside them), blocks under
+    `if TYPE_CHECKING`, and other packages (see `versions`).
 
     Where the reach of an import is not plain to see, the whole package counts: `import package` (it gives a handle on
     everything below), `from package import name` when the package's `__init__` does not define `name` itself (a lazy
@@ -117,7 +118,7 @@ class _Strip(ast.NodeTransformer):
         return None if isinstance(node.value, ast.Constant) else self.generic_visit(node)
 
     def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.FunctionDef | None:
-        draws = node.returns is not None and "Figure" in ast.unparse(node.returns)
+        draws = node.name == "figures" or (node.returns is not None and "Figure" in ast.unparse(node.returns))
         return None if draws else self.generic_visit(node)
 
     def visit_If(self, node: ast.If) -> ast.AST | list | None:

@@ -89,7 +89,10 @@ class RunLog:
 
 
 class ExperimentLog:
-    """The cells of one experiment. As a context manager it keeps run.json: running; done, failed or interrupted."""
+    """The cells of one experiment. As a context manager it keeps run.json: running; done, failed or interrupted.
+
+    Results, figures and reports of what is recorded need no context; only running cells does.
+    """
 
     def __init__(self, log: RunLog, name: str, module: ModuleType, cells: Sequence):
         self.run_log, self.name, self.module, self.cells = log, name, module, list(cells)
@@ -102,6 +105,7 @@ class ExperimentLog:
             raise ValueError(f"{name}.Config has a field {taken!r}, a column of the result tables: choose another name")
         self._recorded: dict[str, tuple[list[dict], dict]] = {}  # hash -> records and timing of cells known to be valid
         self._run = read_json(self.folder / "run.json")
+        self._entered = self._begun = False
         with storage(self.folder):
             for part in ("cells", "arrays", "figures"):
                 (self.folder / part).mkdir(parents=True, exist_ok=True)
@@ -114,6 +118,9 @@ class ExperimentLog:
         for digest, reason in reasons.items():
             if reason != "missing":
                 self.note(f"cell {digest} is run again: {reason}")
+        made = (self._run or {}).get("cells", {})
+        if self._entered and not self._begun and (reasons or made.keys() != set(self.hashes)):
+            self._begin()
         return [cell for digest, cell in zip(self.hashes, self.cells, strict=True) if digest in reasons]
 
     def _scan(self) -> dict[str, str]:
@@ -192,7 +199,12 @@ class ExperimentLog:
     # ---- run.json, log.txt, metrics.csv, figures
 
     def __enter__(self) -> ExperimentLog:
-        self._clock = time.perf_counter()
+        self._entered = True
+        return self
+
+    def _begin(self) -> None:
+        """Write run.json for this call; a call with nothing to run keeps the one that says how results were made."""
+        self._begun, self._clock = True, time.perf_counter()
         before = self._run or {}
         same = before.get("fingerprint") == self.stamp["fingerprint"]
         last = {key: before.get(key) for key in ("status", "argv", "started", "ended", "wall_seconds")}
@@ -210,14 +222,13 @@ class ExperimentLog:
             "seeds": list(dict.fromkeys(cell.seed for cell in self.cells if hasattr(cell, "seed"))),
             "cells": {digest: plain(cell) for digest, cell in zip(self.hashes, self.cells, strict=True)},
             "figures": before.get("figures", []) if same else [],
-            "history": [*before.get("history", []), last]
-            if same
-            else [],  # earlier calls that worked on the same results
+            "history": [*before.get("history", []), last] if same else [],  # earlier calls that made some of the cells
         }
         self._write_run()
-        return self
 
     def __exit__(self, kind, error, traceback) -> None:
+        if not self._begun:
+            return
         status = "done" if error is None and len(self._recorded) == len(self.cells) else "failed"
         status = "interrupted" if isinstance(error, KeyboardInterrupt) else status
         timings = [timing for _, timing in self._recorded.values()]
@@ -253,9 +264,9 @@ class ExperimentLog:
                 path.unlink() if path.stem not in figures else None
             for name, figure in figures.items():
                 plotting.save(figure, self.folder / "figures", name, provenance)
-        run["figures"] = [{"name": name, "caption": figure.get_label()} for name, figure in figures.items()]
-        self._run = run
-        self._write_run()
+        if self._run is not None:
+            run["figures"] = [{"name": name, "caption": figure.get_label()} for name, figure in figures.items()]
+            self._write_run()
 
     def note(self, message: str) -> None:
         """One line on the console and in log.txt."""

@@ -160,7 +160,9 @@ def _numerics() -> dict:
     return found
 
 
-def outcomes(tasks: list[Task], jobs: int = 1, scheduler: str | None = None) -> Generator[tuple[int, Outcome], None, None]:
+def outcomes(
+    tasks: list[Task], jobs: int = 1, scheduler: str | None = None
+) -> Generator[tuple[int, Outcome], None, None]:
     """Run all tasks in this process (jobs = 1), `jobs` processes or on Dask; yields (index, outcome) as they end."""
     return _on_cluster(tasks, scheduler) if scheduler else _on_processes(tasks, jobs)
 

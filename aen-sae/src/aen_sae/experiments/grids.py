@@ -20,6 +20,18 @@ READS: dict[str, tuple[str, ...]] = {
     "gated": ("gated_l1",),
 }
 """The fields whose product is a method's grid."""
+LABELS = {
+    "l1": "L1",
+    "elastic_net": "elastic net",
+    "adaptive_lasso": "adaptive lasso",
+    "aen": "AEN",
+    "topk": "TopK",
+    "topk_auxk": "TopK + AuxK",
+    "batchtopk": "BatchTopK",
+    "jumprelu": "JumpReLU",
+    "gated": "gated",
+}
+"""Names for people."""
 PENALISED = ("l1", "elastic_net", "adaptive_lasso", "aen")
 """Methods with a ReLU code and penalties: they train as one stack."""
 SAELENS = ("batchtopk", "jumprelu", "gated")
@@ -30,9 +42,9 @@ SAELENS = ("batchtopk", "jumprelu", "gated")
 class Grid:
     method: tuple[Method, ...] = ("l1",)
     """Training rules; each is run for every combination of the fields that it reads."""
-    l1: tuple[float, ...] = ()
+    l1: tuple[float, ...] = (0.001,)
     """lambda_1 values (l1, elastic_net, adaptive_lasso, aen)."""
-    l2: tuple[float, ...] = ()
+    l2: tuple[float, ...] = (0.0001,)
     """lambda_2 values (elastic_net, aen)."""
     gamma: tuple[float, ...] = (0.5,)
     """Exponents of the adaptive weights (adaptive_lasso, aen)."""
@@ -40,11 +52,11 @@ class Grid:
     """beta values of the activity average, in [0, 1) (adaptive_lasso, aen)."""
     reference_fraction: tuple[float, ...] = (0.05,)
     """q values, share of latents that define the reference activity (adaptive_lasso, aen)."""
-    k: tuple[int, ...] = ()
+    k: tuple[int, ...] = (8,)
     """Active latents per sample (topk, topk_auxk, batchtopk)."""
-    jumprelu_l0: tuple[float, ...] = ()
+    jumprelu_l0: tuple[float, ...] = (0.3,)
     """l0_coefficient values of SAELens's jumprelu."""
-    gated_l1: tuple[float, ...] = ()
+    gated_l1: tuple[float, ...] = (0.3,)
     """l1_coefficient values of SAELens's gated architecture."""
     statistic: Literal["published", "debiased", "conditional"] = "published"
     """Activity behind the weights: published EMA, its debiased form, or E[h | h > 0]."""

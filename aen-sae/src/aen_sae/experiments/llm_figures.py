@@ -5,7 +5,8 @@ from matplotlib.figure import Figure
 from repro_shared.plotting import figure
 from repro_shared.runlog import Results
 
-from aen_sae.experiments.appearance import COLORS, INIT_LABELS, LABELS, MARKERS
+from aen_sae.experiments.appearance import COLORS, INIT_LABELS, MARKERS
+from aen_sae.experiments.grids import LABELS
 from aen_sae.experiments.spiked_figures import _legend
 
 

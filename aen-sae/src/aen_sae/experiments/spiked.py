@@ -52,6 +52,8 @@ class Config(Grid):
 
     def __post_init__(self):
         super().__post_init__()
+        if not 0 <= self.rho < 1:
+            raise ValueError(f"coherence rho = {self.rho} is not in [0, 1); choose 0 (incoherent) to 0.9 (the paper's hardest)")
         if not 1 <= self.window <= self.steps:
             raise ValueError(f"window = {self.window} does not lie within the {self.steps} steps; choose 1 <= window <= steps")
         if not 0 < self.active <= self.d:

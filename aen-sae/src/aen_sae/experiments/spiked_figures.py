@@ -8,7 +8,8 @@ from repro_shared.claims import mean_interval
 from repro_shared.plotting import figure
 from repro_shared.runlog import Results
 
-from aen_sae.experiments.appearance import COLORS, INIT_LABELS, LABELS, MARKERS
+from aen_sae.experiments.appearance import COLORS, INIT_LABELS, MARKERS
+from aen_sae.experiments.grids import LABELS
 from aen_sae.experiments.matched import at_l0
 
 TARGET = 8.0

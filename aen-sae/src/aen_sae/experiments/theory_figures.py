@@ -4,7 +4,6 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullFormatter, ScalarFormatter
 
 from aen_sae.coding_map import lipschitz_bound
 from aen_sae.experiments.appearance import COLORS, LABELS
@@ -40,8 +39,8 @@ def _lipschitz(rows: pd.DataFrame) -> Figure:
     coherences = sorted(rows["rho"].unique())
     fig, axes = figure(
         "double", 1, len(coherences), height=2.5, sharey=True, squeeze=False,
-        caption="How far exact codes move per distance of the input, against the l2 penalty: largest value over samples "
-        "and seeds. The bound 1 / (2 sqrt(a2)) holds for every dictionary; without the l2 term (dotted) there is none.",
+        caption="How far exact codes move per distance of the input, against the l2 penalty: largest over samples and "
+        "seeds. The bound 1 / (2 sqrt(a2)) holds for every dictionary; without the l2 term (dotted) there is none.",
     )  # fmt: skip
     for ax, rho in zip(axes[0], coherences, strict=True):
         worst = rows[rows["rho"] == rho].groupby("l2")[list(QUOTIENTS)].max()
@@ -53,8 +52,7 @@ def _lipschitz(rows: pd.DataFrame) -> Figure:
         if 0 in worst.index:
             ax.axhline(worst.loc[0, "local_worst"], color=PALETTE[0], linestyle=":", label="local constant, $a_2 = 0$")
         ax.set(title=f"coherence $\\rho$ = {rho:g}", xlabel="l2 penalty $a_2$", yticks=[0.3, 0.5, 1, 2, 3, 5, 10])
-        ax.yaxis.set_major_formatter(ScalarFormatter())
-        ax.yaxis.set_minor_formatter(NullFormatter())
+        ax.yaxis.set_major_formatter("{x:g}")
         ax.minorticks_off()
     axes[0, 0].set_ylabel(r"$\|\Delta h\| \, / \, \|\Delta x\|$")
     fig.legend(*axes[0, -1].get_legend_handles_labels(), loc="outside lower center", ncols=3)
@@ -72,8 +70,8 @@ def _support(rows: pd.DataFrame) -> Figure:
     }
     fig, axes = figure(
         "double", 2, 2, height=4.2, sharex=True,
-        caption=f"Exact codes on a dictionary of which only the {used} atoms of S are ever used. Adaptive weights silence "
-        "the latents outside S; which atom of S is meant they cannot say. Means and 95 % t-intervals over seeds.",
+        caption=f"Exact codes on a dictionary of which only the {used} atoms of S are used. Top: latents that should "
+        "stay silent on all samples; bottom: each sample's support and amplitudes. Means, 95 % t-intervals over seeds.",
     )  # fmt: skip
     for ax, (metric, title) in zip(axes.flat, panels.items(), strict=True):
         _bars(ax, rows, metric)
@@ -103,9 +101,9 @@ def _irrepresentable(rows: pd.DataFrame) -> Figure:
     fig, axes = figure(
         "double", 1, 2, height=2.7,
         caption="Share of samples whose support the exact coding map finds (colour) and where the closed form of the "
-        f"irrepresentable condition predicts one half (line); all pairwise cosines are rho, {rows['active'].iloc[0]} atoms "
-        f"are active, on the right a2 = {rows[weighted]['l2'].iloc[0]:g}. Condition and solver agree on "
-        f"{rows['agree'].sum():,} of {rows['samples'].sum():,} samples.",
+        f"irrepresentable condition predicts one half (line). All pairwise cosines are rho, "
+        f"{rows['active'].iloc[0]} atoms are active; on the right a2 = {rows[weighted]['l2'].iloc[0]:g}. "
+        f"Condition and solver agree on {rows['agree'].sum():,} of {rows['samples'].sum():,} samples.",
     )  # fmt: skip
     for ax, part, field, label in (
         (axes[0], rows[~weighted], "l2", "l2 penalty $a_2$ ($\\omega = 1$)"),

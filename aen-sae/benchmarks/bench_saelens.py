@@ -1,0 +1,83 @@
+"""What adaptivity costs: a training step of "aen" and one of SAELens's "standard", both in SAELens's `SAETrainer`.
+
+Same data, same start, same trainer, in turns within one process; the weights of "aen" are on. About half a minute.
+"""
+
+import statistics
+import time
+from collections.abc import Callable
+
+import torch
+from sae_lens import SAETrainer, StandardTrainingSAE, StandardTrainingSAEConfig, TrainingSAE
+from sae_lens.config import SAETrainerConfig
+
+from aen_sae.sae import AENTrainingSAE, AENTrainingSAEConfig
+from aen_sae.spiked import Spiked
+
+SIZES = {"spiked, small": (64, 256, 256, 25, 60), "SmolLM2": (576, 2304, 256, 3, 12)}
+"""Name -> inputs n, latents d, batch B, steps in a turn, turns."""
+LAMBDA1, LAMBDA2 = 0.004, 0.0004
+"""Penalties in the authors' units that give L0 near 10 on the small model."""
+
+
+def run() -> list[dict]:
+    """Median milliseconds per step of either side; ratio = ours / peer."""
+    results = []
+    for name, (n, d, batch, steps, turns) in SIZES.items():
+        generator = torch.Generator().manual_seed(0)
+        teacher = Spiked.draw(n, d, rho=0.5, k=4, generator=generator)
+        batches = [teacher.sample(batch, generator)[0] for _ in range(10)]
+        aen = AENTrainingSAE(
+            AENTrainingSAEConfig.from_author_units(
+                n, d, LAMBDA1, LAMBDA2, adaptive_delay_steps=0, adaptive_ramp_steps=1
+            )
+        )
+        standard = StandardTrainingSAE(StandardTrainingSAEConfig(d_in=n, d_sae=d, l1_coefficient=n * LAMBDA1))
+        standard.load_state_dict({key: p.clone() for key, p in aen.named_parameters()})
+        ours, peer = alternate(trainer_step(aen, batches), trainer_step(standard, batches), steps, turns)
+        results.append(
+            {
+                "name": f"AEN step in SAELens ({name}: n={n}, d={d}, B={batch})",
+                "ours": ours,
+                "peer": peer,
+                "peer_name": "SAELens standard in SAETrainer",
+                "unit": "ms/step",
+                "ratio": ours / peer,
+                "target": "<= 1.05",
+            }
+        )
+    return results
+
+
+def trainer_step(sae: TrainingSAE, batches: list[torch.Tensor]) -> Callable[[], None]:
+    """One step of SAELens's trainer on the next of `batches`, in a circle."""
+    batch_size = len(batches[0])
+    config = SAETrainerConfig(
+        total_training_samples=10**6 * batch_size, train_batch_size_samples=batch_size, lr=1e-3, lr_end=1e-3
+    )
+    trainer = SAETrainer(config, sae, iter(batches))
+
+    def step() -> None:
+        trainer.step(batches[trainer.n_training_steps % len(batches)])
+        trainer.n_training_steps += 1
+
+    return step
+
+
+def alternate(ours: Callable[[], None], peer: Callable[[], None], steps: int, turns: int) -> tuple[float, float]:
+    """Median milliseconds per call of either function over `turns` turns of `steps` calls, after a turn to warm up."""
+    milliseconds = {ours: [], peer: []}
+    for turn in range(turns + 1):
+        for function, seen in milliseconds.items():
+            start = time.perf_counter()
+            for _ in range(steps):
+                function()
+            if turn > 0:
+                seen.append((time.perf_counter() - start) / steps * 1e3)
+    return statistics.median(milliseconds[ours]), statistics.median(milliseconds[peer])
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    for result in run():
+        print("{name}: {ours:.2f} {unit}, {peer_name} {peer:.2f}: {ratio:.3f} (target {target})".format(**result))

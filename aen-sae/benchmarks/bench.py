@@ -1,17 +1,13 @@
 """All benchmarks of this paper: `make bench-aen-sae`. One process, one thread, ours and the peer in turns."""
 
-import os
-
-for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ.setdefault(variable, "1")  # before torch is imported
-
 import json
 from importlib import import_module
 from pathlib import Path
 
-from repro_shared.provenance import machine
 from rich.console import Console
 from rich.table import Table
+
+from repro_shared.provenance import machine
 
 BENCHMARKS = ("bench_stacked", "bench_saelens", "bench_extraction")
 
@@ -20,7 +16,7 @@ def main(out: Path) -> None:
     """Run all, print a table and write it to `out` (bench.json)."""
     import torch
 
-    torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
+    torch.set_num_threads(1)
     entries = []
     for name in BENCHMARKS:
         print(f"{name} ...", flush=True)

@@ -13,7 +13,9 @@ from aen_sae.language_model import SMOLLM2, SplitModel, load_language_model
 
 
 def run(layer: int = 9, windows: int = 16) -> list[dict]:
-    """Tokens per second through SmolLM2-135M up to block `layer`, 128 tokens a window; ours includes normalising and writing to disk."""
+    """Tokens per second through SmolLM2-135M up to block `layer`, 128 tokens a window; ours includes normalising and
+    writing to disk.
+    """
     model, tokenizer = load_language_model(SMOLLM2)
     tokens = take_windows(TokenWindows(docstrings(), tokenizer, 128), windows)
     split = SplitModel(model, layer)
@@ -33,7 +35,14 @@ def run(layer: int = 9, windows: int = 16) -> list[dict]:
                     plain(input_ids=part, use_cache=False)
 
         ours_seconds, peer_seconds = in_turns(ours, peer, rounds=5)
-    return [{
-        "name": f"activation extraction, SmolLM2-135M to block {layer}", "ours": tokens.size / ours_seconds, "peer": tokens.size / peer_seconds,
-        "peer_name": "transformers forward to the same block", "unit": "tokens/s", "ratio": peer_seconds / ours_seconds, "target": ">= 0.95",
-    }]  # fmt: skip
+    return [
+        {
+            "name": f"activation extraction, SmolLM2-135M to block {layer}",
+            "ours": tokens.size / ours_seconds,
+            "peer": tokens.size / peer_seconds,
+            "peer_name": "transformers forward to the same block",
+            "unit": "tokens/s",
+            "ratio": peer_seconds / ours_seconds,
+            "target": ">= 0.95",
+        }
+    ]

@@ -1,14 +1,16 @@
-"""Every claim is supported in a world made to obey it, and contradicted in the same world with one thing planted against it."""
+"""Every claim is supported in a world made to obey it, and contradicted in the same world with one thing planted
+against it.
+"""
 
 from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
 import pytest
-from repro_shared.claims import evaluate
-from repro_shared.runlog import Results
 
 from aen_sae.claims import CLAIMS
+from repro_shared.claims import evaluate
+from repro_shared.runlog import Results
 
 SEEDS = range(4)
 
@@ -31,9 +33,12 @@ def spiked_world() -> pd.DataFrame:
                         row = {
                             "method": method, "statistic": "published", "init": init, "rho": rho, "seed": seed,
                             "l1": np.nan if method == "topk" else l1, "k": l0 if method == "topk" else np.nan, "l0": l0,
-                            "l2": 0.0005 if method in ("elastic_net", "aen") else np.nan, "gamma": 0.5 if adaptive else np.nan,
-                            "ema_decay": 0.999 if adaptive else np.nan, "reference_fraction": 0.05 if adaptive else np.nan,
-                            "dead_fraction": share + noise, "dead_window": share, "f1": f1 + noise, "amplitude_ratio": amplitude + noise,
+                            "l2": 0.0005 if method in ("elastic_net", "aen") else np.nan,
+                            "gamma": 0.5 if adaptive else np.nan,
+                            "ema_decay": 0.999 if adaptive else np.nan,
+                            "reference_fraction": 0.05 if adaptive else np.nan,
+                            "dead_fraction": share + noise, "dead_window": share, "f1": f1 + noise,
+                            "amplitude_ratio": amplitude + noise,
                             "amortisation_gap": gap + noise, "gradient_error": 1e-7,
                         }  # fmt: skip
                         rows.append(row)
@@ -55,7 +60,8 @@ def llm_world() -> pd.DataFrame:
                     rows.append({
                         "method": method, "statistic": "published", "init": init, "seed": seed, "l0": l0,
                         "l2": 0.0001 if method == "aen" else np.nan, "gamma": np.nan, "reference_fraction": np.nan,
-                        "ema_decay": 0.99 if method == "aen" else np.nan, "explained_variance": ev + noise, "ce_recovered": ev + noise,
+                        "ema_decay": 0.99 if method == "aen" else np.nan,
+                        "explained_variance": ev + noise, "ce_recovered": ev + noise,
                         "raw_ce_recovered": 0.5 * ev, "dead_fraction": dead + noise, "dead_window": dead,
                     })  # fmt: skip
     return pd.DataFrame(rows)
@@ -70,9 +76,15 @@ def theory_world() -> pd.DataFrame:
                 rows.append({"part": "lipschitz", "l2": l2, "local_worst": local + 0.01 * seed, "random_pairs": 1.0,
                              "adversarial_pairs": 1.5, "far_pairs": 0.5})  # fmt: skip
                 rows[-1] |= {"seed": seed, "rho": rho}
-            for method, off, f1 in (("l1", 190, 0.4), ("elastic_net", 1, 0.4), ("adaptive_lasso", 0, 0.6), ("aen", 0, 0.5)):
+            for method, off, f1 in (
+                ("l1", 190, 0.4),
+                ("elastic_net", 1, 0.4),
+                ("adaptive_lasso", 0, 0.6),
+                ("aen", 0, 0.5),
+            ):
                 rows.append({"part": "support", "seed": seed, "rho": rho, "method": method, "off_support_latents": off,
-                             "d": 256, "used": 64, "f1": f1 + 0.001 * seed, "amplitude_ratio": f1 + 0.001 * seed})  # fmt: skip
+                             "d": 256, "used": 64, "f1": f1 + 0.001 * seed,
+                             "amplitude_ratio": f1 + 0.001 * seed})  # fmt: skip
             rows.append({"part": "irc", "seed": seed, "rho": rho, "agree": 32, "samples": 32})
     return pd.DataFrame(rows).assign(n=64, gamma=1.0)
 
@@ -100,24 +112,38 @@ def both(id: str, change: Callable[[str], Callable]) -> dict[str, Callable]:
 
 AEN = {"rho": 0.9, "method": "aen"}
 PLANTS: dict[str, Callable[[dict[str, Results]], None]] = {
-    **both("C1-coherence-starves", lambda init: plant("spiked", "dead_fraction", lambda old: 0 * old, method="l1", init=init)),
+    **both(
+        "C1-coherence-starves",
+        lambda init: plant("spiked", "dead_fraction", lambda old: 0 * old, method="l1", init=init),
+    ),
     **both("C2-less-than-topk", lambda init: plant("spiked", "dead_fraction", lambda old: old + 0.9, init=init, **AEN)),
     **both("C2-less-than-l1", lambda init: plant("spiked", "dead_fraction", lambda old: old + 0.9, init=init, **AEN)),
     "C2-l2-revives": plant("spiked", "dead_fraction", lambda old: old + 0.2, rho=0.9, method="elastic_net"),
-    "C2-weights-revive": plant("spiked", "dead_fraction", lambda old: old + 0.9, ema_decay=0.999, statistic="published", **AEN),
+    "C2-weights-revive": plant(
+        "spiked", "dead_fraction", lambda old: old + 0.9, ema_decay=0.999, statistic="published", **AEN
+    ),
     "C3-lipschitz": plant("theory", "adversarial_pairs", 1.6, part="lipschitz", l2=0.1, seed=0, rho=0.9),
     "C3-l1-unstable": plant("theory", "local_worst", 1.0, part="lipschitz", l2=0.0),
     **both("C3-amortisation", lambda init: plant("spiked", "amortisation_gap", lambda old: old + 1, init=init, **AEN)),
     **both("C4-no-shrinkage", lambda init: plant("spiked", "amplitude_ratio", lambda old: old - 0.5, init=init, **AEN)),
-    "C5-global-support": plant("theory", "off_support_latents", lambda old: old + 10, part="support", method="aen", rho=0.9),
+    "C5-global-support": plant(
+        "theory", "off_support_latents", lambda old: old + 10, part="support", method="aen", rho=0.9
+    ),
     "C5-l2-alone": plant("theory", "off_support_latents", 190, part="support", method="elastic_net", rho=0.9),
     "C5-sample-support": plant("theory", "f1", lambda old: old - 0.3, part="support", method="aen"),
     "C4-exact-shrinkage": plant("theory", "amplitude_ratio", lambda old: old - 0.3, part="support", method="aen"),
     "C5-irrepresentable": plant("theory", "agree", 31, part="irc"),
     **both("C5-trained-support", lambda init: plant("spiked", "f1", lambda old: old - 0.5, init=init, **AEN)),
-    **both("C6-competitive", lambda init: plant("llm", "explained_variance", lambda old: old - 0.1, init=init, method="aen")),
-    **both("C6-cross-entropy", lambda init: plant("llm", "ce_recovered", lambda old: old - 0.1, init=init, method="aen")),
-    **both("C7-llm-starvation", lambda init: plant("llm", "dead_fraction", lambda old: old + 0.5, init=init, method="aen")),
+    **both(
+        "C6-competitive",
+        lambda init: plant("llm", "explained_variance", lambda old: old - 0.1, init=init, method="aen"),
+    ),
+    **both(
+        "C6-cross-entropy", lambda init: plant("llm", "ce_recovered", lambda old: old - 0.1, init=init, method="aen")
+    ),
+    **both(
+        "C7-llm-starvation", lambda init: plant("llm", "dead_fraction", lambda old: old + 0.5, init=init, method="aen")
+    ),
     "C8-differentiable": plant("spiked", "gradient_error", 0.5, method="aen"),
     "I1-init-topk": plant("spiked", "dead_fraction", lambda old: 0.9 + old / 100, rho=0.9, method="topk"),
     "I2-init-l1": plant("spiked", "dead_fraction", lambda old: 0.5 + old / 100, rho=0.9, method="l1"),
@@ -152,7 +178,9 @@ def test_smoke_results_never_decide_a_claim(id):
     assert verdict(id, world(), "smoke") == "inconclusive"
 
 
-@pytest.mark.parametrize("id", [id for id in PLANTS if id.startswith(("C2-less", "C4", "C5-tr", "C6", "C7", "W", "C1"))])
+@pytest.mark.parametrize(
+    "id", [id for id in PLANTS if id.startswith(("C2-less", "C4", "C5-tr", "C6", "C7", "W", "C1"))]
+)
 def test_one_seed_is_never_enough_for_a_statement_about_seeds(id):
     results = world()
     for held in results.values():

@@ -1,4 +1,4 @@
-"""The real command line at smoke size: verdicts, resume, determinism, and one clear line for what a user can get wrong."""
+"""The real command line at smoke size: verdicts, resume, determinism, and one clear line for each user error."""
 
 import hashlib
 import json
@@ -26,7 +26,9 @@ def digests(out: Path) -> dict[str, str]:
     for path in sorted(out.glob("smoke/*/cells/*.json")):
         content = json.loads(path.read_text())
         content.pop("timing")
-        found[f"{path.parts[-3]}/{path.stem}"] = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+        found[f"{path.parts[-3]}/{path.stem}"] = hashlib.sha256(
+            json.dumps(content, sort_keys=True).encode()
+        ).hexdigest()
     return found
 
 
@@ -106,7 +108,22 @@ def test_another_seed_gives_other_numbers(reproduced):
 
 
 def test_one_cell_with_settings_of_ones_own(tmp_path):
-    arguments = ("--method", "topk", "--k", "3", "--n", "16", "--d", "32", "--active", "3", "--steps", "60", "--window", "20")
+    arguments = (
+        "--method",
+        "topk",
+        "--k",
+        "3",
+        "--n",
+        "16",
+        "--d",
+        "32",
+        "--active",
+        "3",
+        "--steps",
+        "60",
+        "--window",
+        "20",
+    )
     done = aen_sae("run", "--out", tmp_path, "spiked", *arguments, "--eval-samples", "500")
     assert done.returncode == 0, done.stderr[-2000:]
     assert "explained_variance" in done.stdout

@@ -95,7 +95,8 @@ def test_interpolation_is_exact_on_a_line_in_log_l0_and_never_extrapolates():
 
 def test_matching_keeps_curves_apart():
     table = pd.DataFrame({
-        "method": ["l1"] * 4, "seed": [0, 0, 1, 1], "l2": [None] * 4, "l0": [4.0, 16.0, 4.0, 16.0], "f1": [0.0, 1.0, 1.0, 0.0],
+        "method": ["l1"] * 4, "seed": [0, 0, 1, 1], "l2": [None] * 4,
+        "l0": [4.0, 16.0, 4.0, 16.0], "f1": [0.0, 1.0, 1.0, 0.0],
     })  # fmt: skip
     matched = at_l0(table, 8.0, ["f1"])
     assert matched["seed"].tolist() == [0, 1] and matched["f1"].tolist() == pytest.approx([0.5, 0.5])

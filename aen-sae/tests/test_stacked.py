@@ -30,7 +30,7 @@ def stream(seed=0):
 
 
 def autograd_reference(recipe: Recipe, steps: int, training=TRAINING) -> dict[str, torch.Tensor]:
-    """A plain training loop for one penalised SAE: the loss function, autograd, torch.optim.Adam, projection of W_dec."""
+    """A plain training loop for one penalised SAE: loss, autograd, torch.optim.Adam, projection of W_dec."""
     parameters = {name: p.clone().requires_grad_() for name, p in initial().items()}
     optimizer = torch.optim.Adam(parameters.values(), lr=training.lr)
     activity, omega, data = torch.ones(D), torch.ones(D), stream()
@@ -69,7 +69,9 @@ def test_a_stack_equals_plain_autograd_training_of_each_member(clip_norm):
 def test_manual_gradients_equal_autograd_to_rounding():
     stack = Stack(PENALISED, initial(), Training(delay=0, ramp_steps=0, lr=0.0))
     x = next(stream())
-    before = [{name: getattr(sae, name).clone() for name in ("W_enc", "b_enc", "W_dec", "b_dec")} for sae in stack.members()]
+    before = [
+        {name: getattr(sae, name).clone() for name in ("W_enc", "b_enc", "W_dec", "b_dec")} for sae in stack.members()
+    ]
     stack.step(x)  # a step of size 0 leaves its gradients behind
     for i, (recipe, parameters) in enumerate(zip(PENALISED, before, strict=True)):
         at = {name: p.requires_grad_() for name, p in parameters.items()}
@@ -95,7 +97,10 @@ def test_auxk_gradients_equal_autograd_of_the_naive_loss():
     stack.silent_steps[:, ::2] = 5  # half of the latents are dead
     stack.steps = 10
     x = next(stream())
-    parameters = [{n: getattr(s, n).clone().requires_grad_() for n in ("W_enc", "b_enc", "W_dec", "b_dec")} for s in stack.members()]
+    parameters = [
+        {n: getattr(s, n).clone().requires_grad_() for n in ("W_enc", "b_enc", "W_dec", "b_dec")}
+        for s in stack.members()
+    ]
     stack.step(x)
     dead = stack.dead()
     assert dead.any() and not dead.all()
@@ -112,7 +117,9 @@ def test_a_stack_of_m_equals_m_stacks_of_one(recipes):
     for i, recipe in enumerate(recipes):
         alone = Stack([recipe], initial(), TRAINING)
         train([alone], stream(), 40)
-        assert_same(together.members()[i], {n: getattr(alone.members()[0], n) for n in ("W_enc", "b_enc", "W_dec", "b_dec")})
+        assert_same(
+            together.members()[i], {n: getattr(alone.members()[0], n) for n in ("W_enc", "b_enc", "W_dec", "b_dec")}
+        )
 
 
 def test_members_may_have_data_of_their_own():

@@ -1,6 +1,8 @@
-"""Adaptive elastic-net sparse autoencoders: the method of "Feature Starvation as Geometric Instability in Sparse Autoencoders".
+"""Adaptive elastic-net sparse autoencoders: the method of "Feature Starvation as Geometric Instability in Sparse
+Autoencoders".
 
-Public names are loaded when first used, so importing the package is free and what does not need SAELens runs without it.
+Public names are loaded when first used, so importing the package is free and what does not need SAELens runs without
+it.
 """
 
 from importlib import import_module

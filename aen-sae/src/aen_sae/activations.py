@@ -15,7 +15,6 @@ import itertools
 import json
 import math
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -103,12 +102,16 @@ def _extract(model: SplitModel, windows: np.ndarray, first: int, windows_per_for
 
 
 class Replay:
-    """Endless shuffled batches of stored activations, epoch after epoch; the last, incomplete batch of an epoch is left out."""
+    """Endless shuffled batches of stored activations, epoch after epoch; the last, incomplete batch of an epoch is left
+    out.
+    """
 
     def __init__(self, x: Float[Tensor, "tokens n"], batch_size: int, seed: int):
         """The order of epoch e is drawn from the stream (seed, "data", e)."""
         if batch_size > len(x):
-            raise ValueError(f"batch_size = {batch_size}, but there are only {len(x)} tokens: use a smaller batch or more text")
+            raise ValueError(
+                f"batch_size = {batch_size}, but there are only {len(x)} tokens: use a smaller batch or more text"
+            )
         self._x, self._batch_size, self._seed = x, batch_size, seed
         self._step, self._epoch = 0, -1
 
@@ -119,7 +122,9 @@ class Replay:
         epoch, index = divmod(self._step, len(self._x) // self._batch_size)
         if epoch != self._epoch:
             self._epoch = epoch
-            self._order = torch.randperm(len(self._x), generator=generator(self._seed, "data", epoch)).to(self._x.device)
+            self._order = torch.randperm(len(self._x), generator=generator(self._seed, "data", epoch)).to(
+                self._x.device
+            )
         self._step += 1
         return self._x[self._order[index * self._batch_size :][: self._batch_size]]
 

@@ -26,13 +26,16 @@ class Reproduce:
     """Run a preset's experiments, judge every claim and write the report. Finished cells are never run twice."""
 
     preset: Literal["smoke", "default", "paper"] = "default"
-    """smoke: seconds, proves that everything runs. default: minutes on two cores. paper: the published grids, for a GPU or a cluster."""
+    """smoke: seconds, proves that everything runs. default: minutes on two cores. paper: the published grids, for a GPU
+    or a cluster.
+    """
     only: tuple[Literal["theory", "spiked", "llm"], ...] = EXPERIMENTS
     """Experiments to run; claims about the others are judged from what is recorded."""
     jobs: int = 1
     """Local worker processes, one thread each."""
     scheduler: str | None = None
-    """Address of a Dask scheduler, tcp://host:port, to run the cells on a cluster instead (needs the extra `cluster`)."""
+    """Address of a Dask scheduler, tcp://host:port, to run the cells on a cluster instead (needs the extra `cluster`).
+    """
     device: str | None = None
     """torch device for all cells, for instance cuda; by default that of the preset."""
     out: Path = RESULTS
@@ -41,7 +44,9 @@ class Reproduce:
 
 @dataclass(frozen=True)
 class Run:
-    """Run one cell of one experiment with settings of your own: aen-sae run [--out FOLDER] {theory,spiked,llm} --help lists them."""
+    """Run one cell of one experiment with settings of your own: aen-sae run [--out FOLDER] {theory,spiked,llm} --help
+    lists them.
+    """
 
 
 @dataclass(frozen=True)
@@ -122,16 +127,17 @@ def bench(options: Bench) -> None:
 
     folder = FOLDER / "benchmarks"
     if not folder.is_dir():
-        raise UserError("the benchmarks are part of the source checkout: run this command from an editable install of it")
+        raise UserError(
+            "the benchmarks are part of the source checkout: run this command from an editable install of it"
+        )
     sys.path.insert(0, str(folder))
     import_module("bench").main(options.out / "bench.json")
 
 
 def _conclude(log, results, preset: str) -> None:
+    from aen_sae.claims import CLAIMS
     from repro_shared.claims import evaluate
     from repro_shared.report import print_claims
-
-    from aen_sae.claims import CLAIMS
 
     claims = evaluate(CLAIMS, results, preset)
     log.save_claims(claims)
@@ -145,6 +151,7 @@ def _on(device: str | None, cell):
     if device is None or "device" not in {f.name for f in fields(cell)}:
         return cell
     import torch
+
     from repro_shared import UserError
 
     if torch.device(device).type == "cuda" and not torch.cuda.is_available():
@@ -162,7 +169,8 @@ def main() -> None:
             run(sys.argv[2:])
             return
         types = tuple(Annotated[type_, tyro.conf.subcommand(name)] for name, type_ in commands.items())
-        options = tyro.cli(tyro.conf.OmitSubcommandPrefixes[Union[types]], prog=PAPER, description=__doc__.splitlines()[0])  # noqa: UP007
+        command = Union[types]  # noqa: UP007 (made at run time)
+        options = tyro.cli(command, prog=PAPER, description=__doc__.splitlines()[0])
         {Reproduce: reproduce, Report: report, Bench: bench}[type(options)](options)
     except UserError as error:
         print(f"{PAPER}: {error}", file=sys.stderr)

@@ -155,8 +155,8 @@ def load_language_model(
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """A causal language model in evaluation mode (SDPA attention, gradients off) and its tokenizer.
 
-    `name_or_path` is `SMOLLM2`, `RANDOM`, a local folder or a hub name. What cannot be had ends in a `UserError`, one line that
-    says what to do.
+    `name_or_path` is `SMOLLM2`, `RANDOM`, a local folder or a hub name. What cannot be had ends in a `UserError`, one
+    line that says what to do.
     """
     if torch.device(device).type == "cuda" and not torch.cuda.is_available():
         raise UserError(f"device {device} was asked for, but torch sees no CUDA device: use --device cpu")
@@ -182,7 +182,7 @@ def load_language_model(
 
 
 def random_language_model() -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """Four random Llama blocks (n = 32, grouped-query attention) over bytes and one end-of-text token; always the same."""
+    """Four random Llama blocks (n = 32) over bytes and one end-of-text token; always the same."""
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     core = Tokenizer(models.BPE(vocab={symbol: i for i, symbol in enumerate(alphabet)}, merges=[]))
     core.pre_tokenizer, core.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()

@@ -1,9 +1,10 @@
 """The paper's training loss in one differentiable function, as the reference for everything that trains faster.
 
-    L = (1 / (B n)) sum ||x - xhat||^2  +  lambda1 (1 / B) sum_b sum_j omega_j h_bj  +  lambda2 (1 / B) sum_b sum_j h_bj^2
+    L = (1 / (B n)) sum ||x - xhat||^2  +  (lambda1 / B) sum_b sum_j omega_j h_bj  +  (lambda2 / B) sum_b sum_j h_bj^2
     h = relu((x - b_d) W_e + b_e),   xhat = h W_d + b_d
 
-The authors take the *mean* over the n inputs and the *sum* over latents; SAELens sums over both, so its coefficients are n lambda.
+The authors take the *mean* over the n inputs and the *sum* over latents; SAELens sums over both, so its coefficients
+are n lambda.
 """
 
 from collections.abc import Mapping
@@ -31,9 +32,11 @@ def gradient_error(
     generator: torch.Generator,
     step: float = 1e-6,
 ) -> float:
-    """Relative error of the gradient's directional derivative against a central difference, in float64, along one random direction.
+    """Relative error of the gradient's directional derivative against a central difference, in float64, along one
+    random direction.
 
-    Small values show that the loss is differentiable where the SAE is: no selection, threshold or resampling in its way.
+    Small values show that the loss is differentiable where the SAE is: no selection, threshold or resampling in its
+    way.
     """
     at = {name: p.double().requires_grad_() for name, p in parameters.items()}
     x, weights = x.double(), weights.double()

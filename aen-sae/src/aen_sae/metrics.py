@@ -1,9 +1,9 @@
 """Metrics of sparse codes that mean what their names say.
 
-Codes are h (samples, d), reconstructions xhat (samples, n), dictionaries have atoms as rows (d, n). All functions work on one
-SAE at a time and return tensors or floats; nothing is averaged over runs here. In the spiked model every atom and every sample
-shares the direction v, so quantities that ignore this ("self-coherence", EV, ||xhat|| / ||x||) say little about recovery:
-the *centred* forms first remove v.
+Codes are h (samples, d), reconstructions xhat (samples, n), dictionaries have atoms as rows (d, n). All functions work
+on one SAE at a time and return tensors or floats; nothing is averaged over runs here. In the spiked model every atom
+and every sample shares the direction v, so quantities that ignore this ("self-coherence", EV, ||xhat|| / ||x||) say
+little about recovery: the *centred* forms first remove v.
 """
 
 from dataclasses import dataclass
@@ -16,11 +16,12 @@ from torch.nn import functional as F
 ALIVE = 1e-12
 """A latent is active where h > 1e-12 (authors' code)."""
 RECOVERED = 0.9
-"""Centred cosine from which a matched latent counts as having recovered its atom (our choice, customary in the field)."""
+"""Centred cosine from which a matched latent counts as having recovered its atom (our choice, customary in the field).
+"""
 
 
 def dead_fraction(codes: Float[Tensor, "samples d"]) -> float:
-    """Share of latents that never exceed 1e-12 on these samples. Use held-out samples, or a window of training batches."""
+    """Share of latents that never exceed 1e-12 on these samples."""
     return (codes.amax(0) <= ALIVE).float().mean().item()
 
 
@@ -39,8 +40,8 @@ def explained_variance(
 ) -> float:
     """EV = 1 - sum_dim var(x - xhat) / sum_dim var(x); optionally in the space orthogonal to a unit vector.
 
-    1 for xhat = x, 0 for a constant xhat, below 0 when worse than that (not clipped). With rho = 0.9 a single latent that codes
-    v alone reaches EV ~ 0.4; orthogonal to v it scores 0.
+    1 for xhat = x, 0 for a constant xhat, below 0 when worse than that (not clipped). With rho = 0.9 a single latent
+    that codes v alone reaches EV ~ 0.4; orthogonal to v it scores 0.
     """
     if orthogonal_to is not None:
         x, xhat = remove_direction(x, orthogonal_to), remove_direction(xhat, orthogonal_to)
@@ -81,7 +82,8 @@ def match(
 def support_scores(
     found: Bool[Tensor, "samples d"], true: Bool[Tensor, "samples d"], unmatched: int = 0
 ) -> dict[str, float]:
-    """Precision, recall and F1 of the pooled per-sample supports, columns matched beforehand; an empty code has precision 0.
+    """Precision, recall and F1 of the pooled per-sample supports, columns matched beforehand; an empty code has
+    precision 0.
 
     unmatched: further active entries that no column stands for; they are false positives.
     """
@@ -106,9 +108,12 @@ def recovery(
     mmcs            mean over true atoms of the largest (centred) cosine with a latent
     mcc             mean cosine of the one-to-one matching
     recovered       share of true atoms whose matched latent has cosine >= 0.9
-    precision, recall, f1   of the per-sample supports under the matching; latents without an atom count as false positives
-    contribution_ratio      share of the code's squared mass sum h^2 that sits on truly active matched latents (our definition)
-    amplitude_ratio         h_j / h*_j over samples where both are active, slope through the origin, averaged over recovered
+    precision, recall, f1   of the per-sample supports under the matching; latents without an atom count as false
+                            positives
+    contribution_ratio      share of the code's squared mass sum h^2 that sits on truly active matched latents (our
+                            definition)
+    amplitude_ratio         h_j / h*_j over samples where both are active, slope through the origin, averaged over
+                            recovered
                             atoms; 1 means no shrinkage; NaN when nothing is recovered
     """
     matching = match(learned, atoms, spike)
@@ -128,4 +133,3 @@ def recovery(
         "contribution_ratio": ((matched.square() * both).sum() / codes.square().sum().clamp_min(ALIVE)).item(),
         "amplitude_ratio": amplitude,
     }
-

@@ -22,7 +22,9 @@ def spiked_dictionary(n: int, d: int, rho: float, generator: torch.Generator) ->
 
 
 def sample_supports(rows: int, d: int, k: int, generator: torch.Generator) -> Int[Tensor, "rows k"]:
-    """k of d indices per row, uniform without replacement: Floyd's algorithm, exact, k vectorised steps and no rejection."""
+    """k of d indices per row, uniform without replacement: Floyd's algorithm, exact, k vectorised steps and no
+    rejection.
+    """
     support = torch.empty(rows, k, dtype=torch.long, device=generator.device)
     for i, top in enumerate(range(d - k, d)):
         draw = torch.randint(top + 1, (rows,), generator=generator, device=generator.device)
@@ -33,7 +35,7 @@ def sample_supports(rows: int, d: int, k: int, generator: torch.Generator) -> In
 
 @dataclass(frozen=True)
 class Spiked:
-    """A teacher: `atoms` (d, n), their shared direction `spike` (n,), k active atoms a sample, magnitudes U[low, high]."""
+    """A teacher: atoms, their shared direction, k active atoms a sample, magnitudes U[low, high]."""
 
     atoms: Float[Tensor, "d n"]
     spike: Float[Tensor, " n"]
@@ -45,7 +47,9 @@ class Spiked:
     def draw(cls, n: int, d: int, rho: float, k: int = 16, *, generator: torch.Generator) -> "Spiked":
         """A random teacher. The generator's device is the device of the teacher and its samples."""
         if not 0 <= rho < 1:
-            raise ValueError(f"coherence rho = {rho} is not in [0, 1); choose 0 (incoherent) to 0.9 (the paper's hardest)")
+            raise ValueError(
+                f"coherence rho = {rho} is not in [0, 1); choose 0 (incoherent) to 0.9 (the paper's hardest)"
+            )
         if not 0 < k <= d:
             raise ValueError(f"k = {k} active atoms do not fit into d = {d} atoms; choose 1 <= k <= d")
         device = generator.device
@@ -56,7 +60,9 @@ class Spiked:
     def sample(
         self, rows: int, generator: torch.Generator
     ) -> tuple[Float[Tensor, "rows n"], Int[Tensor, "rows k"], Float[Tensor, "rows k"]]:
-        """Noiseless samples x with the indices and magnitudes of their active atoms. Never forms the dense (rows, d) code."""
+        """Noiseless samples x with the indices and magnitudes of their active atoms. Never forms the dense (rows, d)
+        code.
+        """
         support = sample_supports(rows, len(self.atoms), self.k, generator)
         magnitude = torch.rand(rows, self.k, generator=generator, device=generator.device)
         magnitude = self.low + (self.high - self.low) * magnitude
@@ -71,7 +77,9 @@ class Spiked:
 
 
 class SpikedStream:
-    """Endless fresh batches of a teacher, drawn in chunks of 50; each chunk has its own seed, so the stream can start anywhere."""
+    """Endless fresh batches of a teacher, drawn in chunks of 50; each chunk has its own seed, so the stream can start
+    anywhere.
+    """
 
     CHUNK = 50
 

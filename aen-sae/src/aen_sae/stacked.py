@@ -2,12 +2,13 @@
 
     h = relu((x - b_d) W_e + b_e)     or the k largest of it       xhat = h W_d + b_d,   rows of W_d of unit norm
 
-    L = (1 / (B n)) sum ||x - xhat||^2  +  lambda1 (1 / B) sum_b sum_j omega_j h_bj  +  lambda2 (1 / B) sum_b sum_j h_bj^2
+    L = (1 / (B n)) sum ||x - xhat||^2  +  (lambda1 / B) sum_b sum_j omega_j h_bj  +  (lambda2 / B) sum_b sum_j h_bj^2
 
-(paper's losses in the authors' normalisation: *mean* over the n inputs in the first term, *sum* over latents in the penalties).
-L1, elastic net, adaptive lasso and AEN are one program with different numbers: lambda2 = 0, gamma = 0, or neither. Gradients are
-written out: five batched matrix products a step and no autograd graph, which measures faster, and nothing in the loop waits
-for the device. Parameters carry the SAE in their first dimension: W_e (M, n, d), W_d (M, d, n), b_e (M, 1, d), b_d (M, 1, n).
+(paper's losses in the authors' normalisation: *mean* over the n inputs in the first term, *sum* over latents in the
+penalties). L1, elastic net, adaptive lasso and AEN are one program with different numbers: lambda2 = 0, gamma = 0, or
+neither. Gradients are written out: five batched matrix products a step and no autograd graph, which measures faster,
+and nothing in the loop waits for the device. Parameters carry the SAE in their first dimension: W_e (M, n, d),
+W_d (M, d, n), b_e (M, 1, d), b_d (M, 1, n).
 """
 
 import json
@@ -157,7 +158,7 @@ class Stack:
 
     @torch.no_grad()
     def step(self, x: Float[Tensor, "*m batch n"]) -> None:
-        """One Adam step on a batch. Statistics first, then the loss (the weights see the current batch), as published."""
+        """One Adam step on a batch. The weights see the current batch before the loss does, as published."""
         self.steps += 1
         W_enc, b_enc, W_dec, b_dec = self.parameters.values()
         batch, n = x.shape[-2:]
@@ -188,8 +189,10 @@ class Stack:
         self._normalise()
 
     def recorded(self) -> list[dict]:
-        """What training recorded, per member: curves `train_*` over `step`, dead share of the last window, final weights."""
-        points = torch.stack(self.history).cpu().numpy() if self.history else np.empty((0, len(CURVES), len(self.recipes)))
+        """What training recorded, per member: curves `train_*` over `step`, dead share, final weights."""
+        points = (
+            torch.stack(self.history).cpu().numpy() if self.history else np.empty((0, len(CURVES), len(self.recipes)))
+        )
         step = np.arange(1, len(points) + 1) * self.training.log_every
         dead = self.dead().float().mean(-1).tolist()
         weights = self.weights.cpu().numpy()
@@ -235,7 +238,7 @@ class Stack:
             self.weights = 1 + (w - 1) * share
 
     def _add_auxk(self, pre: Tensor, residual: Tensor, d_pre: Tensor) -> None:
-        """Add the gradient of coefficient * mean (e - ehat)^2: the n/2 strongest dead latents reconstruct the residual e."""
+        """Add the gradient of auxk * mean (e - ehat)^2: the n/2 strongest dead latents reconstruct the residual e."""
         W_dec = self.parameters["W_dec"]
         batch, n = residual.shape[-2:]
         k_aux = max(1, n // 2)
@@ -246,7 +249,7 @@ class Stack:
         d_pre += (g @ W_dec.mT) * z.sign()
 
     def _clip(self) -> None:
-        """Scale each member's gradient to norm <= clip_norm, as torch.nn.utils.clip_grad_norm_ does for a single SAE."""
+        """Scale each member's gradient to norm <= clip_norm, as `torch.nn.utils.clip_grad_norm_` does for one SAE."""
         grads = [p.grad for p in self.parameters.values()]
         norm = sum(g.square().sum((1, 2), keepdim=True) for g in grads).sqrt()  # (m, 1, 1)
         scale = (self.training.clip_norm / (norm + 1e-6)).clamp(max=1.0)
@@ -286,8 +289,9 @@ def train(
 ) -> None:
     """Train all stacks on one stream until `steps`.
 
-    With `checkpoint`, stacks and stream are saved to that safetensors file every `checkpoint_every` steps, whole or not at all, and
-    an existing file is resumed: a run that was killed sees the same data and ends with the same parameters as one that was not.
+    With `checkpoint`, stacks and stream are saved to that safetensors file every `checkpoint_every` steps, whole or not
+    at all, and an existing file is resumed: a run that was killed sees the same data and ends with the same parameters
+    as one that was not.
     """
     from safetensors import safe_open
     from safetensors.torch import save_file
@@ -304,7 +308,9 @@ def train(
         for stack in stacks:
             stack.step(x)
         if checkpoint is not None and step % checkpoint_every == 0 and step < steps:
-            tensors = {f"{i}.{name}": t.contiguous() for i, stack in enumerate(stacks) for name, t in stack.state().items()}
+            tensors = {
+                f"{i}.{name}": t.contiguous() for i, stack in enumerate(stacks) for name, t in stack.state().items()
+            }
             partial = checkpoint.with_suffix(".partial")
             save_file(tensors, partial, metadata={"stream": json.dumps(stream.state_dict())})
             partial.replace(checkpoint)

@@ -1,4 +1,4 @@
-"""Adaptive penalty weights from a running mean of each latent's activity (paper, section on adaptive weights; authors' code).
+"""Adaptive penalty weights from a running mean of each latent's activity (paper, method; authors' code).
 
     a_j   <-  beta a_j + (1 - beta) m_j            m_j: batch mean of h_j, a_j(0) = 1
     e_j    =  max(a_j, 1e-5)
@@ -6,8 +6,9 @@
     w_j    =  clip((ref / e_j)^gamma, w_min, w_max)
     omega_j = 1 + (w_j - 1) f(t)                   f: 0 before the delay T0, then linear to 1 over R steps
 
-The weights are constants of the loss: no gradient flows through them. Because `ref` is the mean of the *busiest* latents, w_j < 1
-occurs only among those; everywhere else the weight lies in [1, w_max]. De facto the weights prune rare latents.
+The weights are constants of the loss: no gradient flows through them. Because `ref` is the mean of the *busiest*
+latents, w_j < 1 occurs only among those; everywhere else the weight lies in [1, w_max]. De facto the weights prune rare
+latents.
 """
 
 from collections.abc import Mapping
@@ -24,8 +25,10 @@ Statistic = Literal["published", "debiased", "conditional"]
 """What the weights are computed from.
 
 published    the running mean that starts at 1: beta^t of "pseudo-activity" stays in every a_j and damps all weights
-debiased     the running mean divided by 1 - beta^t, started at 0 (as in Adam): the mean that was actually seen (our variant)
-conditional  E[h_j | h_j > 0], the running mean over the running firing rate: amplitude alone, so rarity is not punished (our variant)
+debiased     the running mean divided by 1 - beta^t, started at 0 (as in Adam): the mean that was actually seen (our
+             variant)
+conditional  E[h_j | h_j > 0], the running mean over the running firing rate: amplitude alone, so rarity is not punished
+             (our variant)
 """
 STATISTICS: tuple[str, ...] = get_args(Statistic)
 
@@ -46,9 +49,9 @@ def adaptive_weights(
 ) -> Float[Tensor, "*m d"]:
     """Weights w_j = clip((ref / max(a_j, 1e-5))^gamma, w_min, w_max), one per latent.
 
-    activity: a_j >= 0. gamma: exponent; 0 gives w = 1, the plain elastic net. reference_fraction: q, the share of latents
-    whose mean activity is the reference. Leading dimensions are independent SAEs; gamma and q may differ between them.
-    The defaults are those of the published runs (the class defaults in the authors' code differ).
+    activity: a_j >= 0. gamma: exponent; 0 gives w = 1, the plain elastic net. reference_fraction: q, the share of
+    latents whose mean activity is the reference. Leading dimensions are independent SAEs; gamma and q may differ
+    between them. The defaults are those of the published runs (the class defaults in the authors' code differ).
     """
     e = activity.clamp_min(EPSILON)
     d = e.shape[-1]
@@ -69,7 +72,8 @@ def ramp(step: int, delay: int, ramp_steps: int) -> float:
 class Activity:
     """The running statistics behind the weights of M SAEs of d latents, for one `Statistic`.
 
-    `state` holds plain tensors, so a trainer can save and restore it: `mean` (M, d) and, for the conditional form, `rate`.
+    `state` holds plain tensors, so a trainer can save and restore it: `mean` (M, d) and, for the conditional form,
+    `rate`.
     """
 
     def __init__(self, shape: tuple[int, ...], decay: Float[Tensor, "*m"] | float, statistic: Statistic, device=None):
@@ -93,7 +97,7 @@ class Activity:
         if self.statistic == "debiased":
             return self.state["mean"] / (1 - self.decay.double() ** step).float()
         if self.statistic == "conditional":
-            return self.state["mean"] / self.state["rate"]  # both start at 1 and decay alike: a silent latent keeps its ratio
+            return self.state["mean"] / self.state["rate"]  # both decay alike: a silent latent keeps its ratio
         return self.state["mean"]
 
     def load(self, state: Mapping[str, Tensor]) -> None:

@@ -2,19 +2,24 @@
 
 import pandas as pd
 from matplotlib.figure import Figure
-from repro_shared.plotting import figure
-from repro_shared.runlog import Results
 
 from aen_sae.experiments.appearance import COLORS, INIT_LABELS, MARKERS
 from aen_sae.experiments.grids import LABELS
 from aen_sae.experiments.spiked_figures import _legend
+from repro_shared.plotting import figure
+from repro_shared.runlog import Results
 
 
 def draw(results: Results) -> dict[str, Figure]:
     table = results.table
     ev = _versus_l0(table, [("explained_variance", "explained variance", 1), ("ce_recovered", "CE recovered", 1)])
-    ev.set_label("Held-out explained variance and cross-entropy recovered (correct patch) against L0; one point per SAE, all seeds.")
-    dead = _versus_l0(table, [("dead_fraction", "dead on held-out text (%)", 100), ("dead_window", "dead in training window (%)", 100)])
+    ev.set_label(
+        "Held-out explained variance and cross-entropy recovered (correct patch) against L0; one point per SAE."
+    )
+    dead = _versus_l0(
+        table,
+        [("dead_fraction", "dead on held-out text (%)", 100), ("dead_window", "dead in training window (%)", 100)],
+    )
     dead.set_label("Dead latents against L0, on held-out text and in the last window of training.")
     return {"frontier": ev, "dead": dead, "patching": _patching(table)}
 
@@ -38,8 +43,8 @@ def _patching(table: pd.DataFrame) -> Figure:
     """Cross-entropy recovered with the published patch against the correct one."""
     fig, ax = figure(
         "single", height=2.8,
-        caption="The published evaluation feeds raw activations into an SAE that was trained on normalised ones: cross-entropy recovered that way "
-        "against the correct patch.",
+        caption="The published evaluation feeds raw activations into an SAE that was trained on normalised ones: "
+        "cross-entropy recovered that way against the correct patch.",
     )  # fmt: skip
     for (method, init), rows in table.groupby(["method", "init"]):
         face = COLORS[method] if init == "centered" else "none"

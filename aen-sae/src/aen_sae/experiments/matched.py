@@ -1,7 +1,7 @@
 """Comparison at equal sparsity: lambda is not comparable between methods, so their metrics are read off at one L0.
 
-For each curve (one method, initialisation, coherence and seed, traced out by its sparsity coefficient) a metric is interpolated
-linearly in log L0. Outside the range of L0 that a method reached it is NaN: nothing is extrapolated.
+For each curve (one method, initialisation, coherence and seed, traced out by its sparsity coefficient) a metric is
+interpolated linearly in log L0. Outside the range of L0 that a method reached it is NaN: nothing is extrapolated.
 """
 
 import numpy as np
@@ -21,7 +21,7 @@ def at_l0(table: pd.DataFrame, target: float, metrics: list[str], by: tuple[str,
 
 
 def interpolate(l0: pd.Series, values: pd.Series, target: float) -> float:
-    """Value at L0 = target, linear in log L0 between neighbours; NaN outside the range (a single exact point counts)."""
+    """Value at L0 = target, linear in log L0 between neighbours; NaN outside the range of `l0`."""
     l0, values = np.asarray(l0, float), np.asarray(values, float)
     alive = l0 > 0
     order = np.argsort(l0[alive])

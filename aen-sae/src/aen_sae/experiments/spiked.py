@@ -1,9 +1,10 @@
-"""Which SAEs starve on coherent dictionaries, and which find the teacher? (claims C1, C2, C4, C5, C8 and the initialisation)
+"""Which SAEs starve on coherent dictionaries, and which find the teacher? (claims C1, C2, C4, C5, C8 and the
+initialisation)
 
-One cell is one teacher (coherence and seed), one initialisation and one method with its whole grid of coefficients, trained as one
-stack on one data stream. The published runs use n = 256, d = 1024, k = 16 and 50,000 steps; the `default` preset is the same model at
-n = 64, d = 256, k = 4, with lambda scaled so that the penalty keeps its strength relative to the summed squared error.
-Expect 3 s per SAE on one core for `default`.
+One cell is one teacher (coherence and seed), one initialisation and one method with its whole grid of coefficients,
+trained as one stack on one data stream. The published runs use n = 256, d = 1024, k = 16 and 50,000 steps; the
+`default` preset is the same model at n = 64, d = 256, k = 4, with lambda scaled so that the penalty keeps its strength
+relative to the summed squared error. Expect 3 s per SAE on one core for `default`.
 """
 
 from dataclasses import dataclass, replace
@@ -53,9 +54,13 @@ class Config(Grid):
     def __post_init__(self):
         super().__post_init__()
         if not 0 <= self.rho < 1:
-            raise ValueError(f"coherence rho = {self.rho} is not in [0, 1); choose 0 (incoherent) to 0.9 (the paper's hardest)")
+            raise ValueError(
+                f"coherence rho = {self.rho} is not in [0, 1); choose 0 (incoherent) to 0.9 (the paper's hardest)"
+            )
         if not 1 <= self.window <= self.steps:
-            raise ValueError(f"window = {self.window} does not lie within the {self.steps} steps; choose 1 <= window <= steps")
+            raise ValueError(
+                f"window = {self.window} does not lie within the {self.steps} steps; choose 1 <= window <= steps"
+            )
         if not 0 < self.active <= self.d:
             raise ValueError(f"active = {self.active} atoms do not fit into d = {self.d}; choose 1 <= active <= d")
 
@@ -104,7 +109,9 @@ def _train_stacks(cell: Config, teacher, initial, scratch: Path) -> list[tuple]:
 
 
 def _train_saelens(cell: Config, teacher, mean) -> list[tuple]:
-    """(labels, SAE, what training recorded) of SAELens's own architectures, trained by its own trainer on the same stream."""
+    """(labels, SAE, what training recorded) of SAELens's own architectures, trained by its own trainer on the same
+    stream.
+    """
     if not (members := cell.members(*SAELENS)):
         return []
     from aen_sae.baselines import baseline, train
@@ -119,9 +126,7 @@ def _train_saelens(cell: Config, teacher, mean) -> list[tuple]:
             generator=generator(cell.seed, "initialisation", device=cell.device),
         )  # fmt: skip
         stream = SpikedStream(teacher, cell.batch_size, cell.seed)
-        done = train(
-            sae, stream, steps=cell.steps, batch_size=cell.batch_size, lr=cell.lr, dead_window=cell.window
-        )
+        done = train(sae, stream, steps=cell.steps, batch_size=cell.batch_size, lr=cell.lr, dead_window=cell.window)
         trained.append((member, done, {"dead_window": done.window_dead}))
     return trained
 
@@ -144,7 +149,7 @@ def _measure(sae, teacher, x, truth) -> dict[str, float | np.ndarray]:
 
 
 def _measure_penalised(cell: Config, member: dict, sae, recorded: dict, x) -> dict[str, float]:
-    """What needs an objective: the relative excess of the encoder's over the exact code's, and a check of its gradient."""
+    """What needs an objective: the encoder's relative excess over the exact code, and a check of the gradient."""
     import torch
 
     from aen_sae.coding_map import amortisation_gap, half_square

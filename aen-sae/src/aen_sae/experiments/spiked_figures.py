@@ -4,13 +4,13 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from repro_shared.claims import mean_interval
-from repro_shared.plotting import figure
-from repro_shared.runlog import Results
 
 from aen_sae.experiments.appearance import COLORS, INIT_LABELS, MARKERS
 from aen_sae.experiments.grids import LABELS
 from aen_sae.experiments.matched import at_l0
+from repro_shared.claims import mean_interval
+from repro_shared.plotting import figure
+from repro_shared.runlog import Results
 
 TARGET = 8.0
 """The L0 at which methods are compared."""
@@ -19,7 +19,9 @@ TARGET = 8.0
 def draw(results: Results) -> dict[str, Figure]:
     plain = _plain(results.table)
     return {
-        "dead_vs_coherence": _versus_coherence(plain, "dead_fraction", "dead latents (%)", 100, "Dead latents on held-out samples"),
+        "dead_vs_coherence": _versus_coherence(
+            plain, "dead_fraction", "dead latents (%)", 100, "Dead latents on held-out samples"
+        ),
         "support_vs_coherence": _versus_coherence(plain, "f1", "support F1", 1, "Support F1 under the best matching"),
         "pareto": _pareto(results.table),
         "initialisation": _initialisation(results.table),
@@ -56,7 +58,14 @@ def _points(ax: Axes, groups, scale: float, **style) -> None:
 def _versus_coherence(table: pd.DataFrame, metric: str, label: str, scale: float, what: str) -> Figure:
     """(a), (c): a metric against coherence at one L0, one panel per initialisation."""
     matched = _matched(table, metric, "min" if metric == "dead_fraction" else "max")
-    fig, axes = figure("double", 1, 2, height=2.5, sharey=True, caption=f"{what} at L0 = {TARGET:.0f}; means and 95 % t-intervals over seeds.")
+    fig, axes = figure(
+        "double",
+        1,
+        2,
+        height=2.5,
+        sharey=True,
+        caption=f"{what} at L0 = {TARGET:.0f}; means and 95 % t-intervals over seeds.",
+    )
     for ax, init in zip(axes, INIT_LABELS, strict=True):
         for i, (method, name) in enumerate(LABELS.items()):
             rows = matched[(matched["init"] == init) & (matched["method"] == method)]
@@ -74,13 +83,20 @@ def _pareto(table: pd.DataFrame) -> Figure:
     table = table[table["rho"] == table["rho"].max()]
     fig, axes = figure(
         "double", 1, 2, height=2.5, sharey=True,
-        caption="Explained variance without the shared direction against L0 at the largest coherence; one point per SAE, all seeds.",
+        caption="EV without the shared direction against L0 at the largest coherence; one point per SAE.",
     )  # fmt: skip
     for ax, init in zip(axes, INIT_LABELS, strict=True):
         for method, name in LABELS.items():
             rows = table[(table["init"] == init) & (table["method"] == method)]
             if len(rows):
-                ax.plot(rows["l0"], rows["explained_variance_perp"], MARKERS[method], color=COLORS[method], label=name, alpha=0.8)
+                ax.plot(
+                    rows["l0"],
+                    rows["explained_variance_perp"],
+                    MARKERS[method],
+                    color=COLORS[method],
+                    label=name,
+                    alpha=0.8,
+                )
         ax.set(title=INIT_LABELS[init], xlabel="L0", xscale="log", ylim=(-0.1, 1))
     axes[0].set_ylabel("EV orthogonal to v")
     _legend(fig, axes)
@@ -93,7 +109,9 @@ def _initialisation(table: pd.DataFrame) -> Figure:
     matched = _matched(table[table["rho"] == table["rho"].max()], "dead_fraction", "min")
     methods = [method for method in LABELS if method in set(matched["method"])]
     fig, ax = figure(
-        "double", height=2.4, caption=f"Dead latents at the largest coherence and L0 = {TARGET:.0f}, by initialisation; 95 % t-intervals over seeds."
+        "double",
+        height=2.4,
+        caption=f"Dead latents at the largest coherence and L0 = {TARGET:.0f}, by initialisation; 95 % t-intervals.",
     )
     for shift, (init, name) in zip((-0.2, 0.2), INIT_LABELS.items(), strict=True):
         for i, method in enumerate(methods):
@@ -101,7 +119,13 @@ def _initialisation(table: pd.DataFrame) -> Figure:
             if len(values) == 0:
                 ax.text(i + shift, 1, "not\nreached", ha="center", fontsize=6, color="#777777")
                 continue
-            ax.bar(i + shift, values.mean(), 0.38, color="#0072B2" if init == "published" else "#E69F00", label=name if i == 0 else None)
+            ax.bar(
+                i + shift,
+                values.mean(),
+                0.38,
+                color="#0072B2" if init == "published" else "#E69F00",
+                label=name if i == 0 else None,
+            )
             _points(ax, [(i + shift, values)], 1, color="black", fmt="none")
     ax.set_xticks(range(len(methods)), [LABELS[method] for method in methods])
     ax.set(ylabel="dead latents (%)", ylim=(0, None))
@@ -112,15 +136,26 @@ def _initialisation(table: pd.DataFrame) -> Figure:
 
 def _recovery(table: pd.DataFrame) -> Figure:
     """Dictionary, amplitude and amortisation at the largest coherence and one L0."""
-    metrics = {"mmcs": "centred MMCS", "f1": "support F1", "amplitude_ratio": "amplitude ratio", "amortisation_gap": "amortisation gap"}
+    metrics = {
+        "mmcs": "centred MMCS",
+        "f1": "support F1",
+        "amplitude_ratio": "amplitude ratio",
+        "amortisation_gap": "amortisation gap",
+    }
     table = table[table["rho"] == table["rho"].max()]
     fig, axes = figure(
-        "double", 1, 4, height=2.3, caption=f"What is recovered at the largest coherence and L0 = {TARGET:.0f}; amplitude ratio over recovered latents only."
+        "double",
+        1,
+        4,
+        height=2.3,
+        caption=f"Recovery at the largest coherence and L0 = {TARGET:.0f}; amplitude ratio of recovered latents.",
     )
     for ax, (metric, label) in zip(axes, metrics.items(), strict=True):
         matched = _matched(table, metric, "min" if metric == "amortisation_gap" else "max")
         methods = [method for method in LABELS if method in set(matched["method"])]
-        for shift, (init, color) in zip((-0.12, 0.12), (("published", "#0072B2"), ("centered", "#E69F00")), strict=True):
+        for shift, (init, color) in zip(
+            (-0.12, 0.12), (("published", "#0072B2"), ("centered", "#E69F00")), strict=True
+        ):
             rows = matched[matched["init"] == init]
             groups = [(i + shift, rows[rows["method"] == method][metric]) for i, method in enumerate(methods)]
             _points(ax, [g for g in groups if len(g[1])], 1, fmt="o", color=color, label=INIT_LABELS[init])
@@ -145,8 +180,8 @@ def _weights(results: Results) -> Figure:
     common = sorted(set.intersection(*(set(rows["l1"]) for rows in variants.values())))[0]
     fig, axes = figure(
         "double", 1, 3, height=2.4,
-        caption="AEN at the largest coherence, published initialisation, by the average behind the weights: firing rates of the latents, "
-        f"their final weights (lambda_1 = {common:g}, seed 0), and dead latents against lambda_1.",
+        caption="AEN at the largest coherence, published initialisation, by the average behind the weights: firing "
+        f"rates of the latents, their final weights (lambda_1 = {common:g}, seed 0), and dead latents against lambda_1.",
     )  # fmt: skip
     for (name, rows), color in zip(variants.items(), ("#0072B2", "#D55E00", "#CC79A7", "#009E73"), strict=True):
         row = rows[(rows["l1"] == common) & (rows["seed"] == 0)].iloc[0]

@@ -1,4 +1,7 @@
-"""All benchmarks of this paper: `make bench-aen-sae`. One process, one thread, ours and the peer in turns."""
+"""All benchmarks of this paper: `make bench-aen-sae`. One process, one thread, ours and the peer in turns.
+
+An entry's ratio is ours / peer in its unit, beside the target that was set before measuring.
+"""
 
 import json
 from importlib import import_module

@@ -3,13 +3,12 @@
 Same data, same start, same trainer, in turns within one process; the weights of "aen" are on. About half a minute.
 """
 
-import statistics
-import time
 from collections.abc import Callable
 
 import torch
 from sae_lens import SAETrainer, StandardTrainingSAE, StandardTrainingSAEConfig, TrainingSAE
 from sae_lens.config import SAETrainerConfig
+from timing import in_turns
 
 from aen_sae.sae import AENTrainingSAE, AENTrainingSAEConfig
 from aen_sae.spiked import Spiked
@@ -34,7 +33,8 @@ def run() -> list[dict]:
         )
         standard = StandardTrainingSAE(StandardTrainingSAEConfig(d_in=n, d_sae=d, l1_coefficient=n * LAMBDA1))
         standard.load_state_dict({key: p.clone() for key, p in aen.named_parameters()})
-        ours, peer = alternate(trainer_step(aen, batches), trainer_step(standard, batches), steps, turns)
+        seconds = in_turns(trainer_steps(aen, batches, steps), trainer_steps(standard, batches, steps), turns)
+        ours, peer = (1e3 * value / steps for value in seconds)
         results.append(
             {
                 "name": f"AEN step in SAELens ({name}: n={n}, d={d}, B={batch})",
@@ -49,35 +49,17 @@ def run() -> list[dict]:
     return results
 
 
-def trainer_step(sae: TrainingSAE, batches: list[torch.Tensor]) -> Callable[[], None]:
-    """One step of SAELens's trainer on the next of `batches`, in a circle."""
+def trainer_steps(sae: TrainingSAE, batches: list[torch.Tensor], steps: int) -> Callable[[], None]:
+    """`steps` steps of SAELens's trainer on `batches`, in a circle."""
     batch_size = len(batches[0])
     config = SAETrainerConfig(
         total_training_samples=10**6 * batch_size, train_batch_size_samples=batch_size, lr=1e-3, lr_end=1e-3
     )
     trainer = SAETrainer(config, sae, iter(batches))
 
-    def step() -> None:
-        trainer.step(batches[trainer.n_training_steps % len(batches)])
-        trainer.n_training_steps += 1
+    def work() -> None:
+        for _ in range(steps):
+            trainer.step(batches[trainer.n_training_steps % len(batches)])
+            trainer.n_training_steps += 1
 
-    return step
-
-
-def alternate(ours: Callable[[], None], peer: Callable[[], None], steps: int, turns: int) -> tuple[float, float]:
-    """Median milliseconds per call of either function over `turns` turns of `steps` calls, after a turn to warm up."""
-    milliseconds = {ours: [], peer: []}
-    for turn in range(turns + 1):
-        for function, seen in milliseconds.items():
-            start = time.perf_counter()
-            for _ in range(steps):
-                function()
-            if turn > 0:
-                seen.append((time.perf_counter() - start) / steps * 1e3)
-    return statistics.median(milliseconds[ours]), statistics.median(milliseconds[peer])
-
-
-if __name__ == "__main__":
-    torch.set_num_threads(1)
-    for result in run():
-        print("{name}: {ours:.2f} {unit}, {peer_name} {peer:.2f}: {ratio:.3f} (target {target})".format(**result))
+    return work

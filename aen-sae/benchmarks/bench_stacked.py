@@ -21,7 +21,7 @@ def data(n: int, d: int, k: int, batch: int) -> tuple[list[torch.Tensor], dict]:
 
 
 def against_saelens(steps: int = 100, members: int = 8) -> dict:
-    """Milliseconds per SAE and step at n = 64, d = 256, batch 256: L1 in both."""
+    """SAE-steps per second at n = 64, d = 256, batch 256: L1 in both."""
     batches, initial = data(64, 256, 4, 256)
     lambdas = [0.002 * (1 + i) for i in range(members)]
     stack = Stack([Recipe(l1=l1) for l1 in lambdas], initial, Training())
@@ -35,14 +35,14 @@ def against_saelens(steps: int = 100, members: int = 8) -> dict:
         train_saelens(sae, itertools.cycle(batches), steps=steps, batch_size=256)
 
     ours_seconds, peer_seconds = in_turns(ours, peer)
-    ours_ms, peer_ms = 1e3 * ours_seconds / steps / members, 1e3 * peer_seconds / steps
+    ours_rate, peer_rate = steps * members / ours_seconds, steps / peer_seconds
     return {
-        "name": "training step per SAE, n = 64, d = 256",
-        "ours": ours_ms,
-        "peer": peer_ms,
+        "name": f"training a stack of {members} SAEs, n = 64, d = 256",
+        "ours": ours_rate,
+        "peer": peer_rate,
         "peer_name": "SAELens SAETrainer, standard",
-        "unit": "ms",
-        "ratio": peer_ms / ours_ms,
+        "unit": "SAE-steps/s",
+        "ratio": ours_rate / peer_rate,
         "target": ">= 3",
     }
 

@@ -118,9 +118,15 @@ PLANTS: dict[str, Callable[[dict[str, Results]], None]] = {
     ),
     **both("C2-less-than-topk", lambda init: plant("spiked", "dead_fraction", lambda old: old + 0.9, init=init, **AEN)),
     **both("C2-less-than-l1", lambda init: plant("spiked", "dead_fraction", lambda old: old + 0.9, init=init, **AEN)),
-    "C2-l2-revives": plant("spiked", "dead_fraction", lambda old: old + 0.2, rho=0.9, method="elastic_net"),
-    "C2-weights-revive": plant(
-        "spiked", "dead_fraction", lambda old: old + 0.9, ema_decay=0.999, statistic="published", **AEN
+    **both(
+        "C2-l2-revives",
+        lambda init: plant("spiked", "dead_fraction", lambda old: old + 0.2, rho=0.9, method="elastic_net", init=init),
+    ),
+    **both(
+        "C2-weights-revive",
+        lambda init: plant(
+            "spiked", "dead_fraction", lambda old: old + 0.9, ema_decay=0.999, statistic="published", init=init, **AEN
+        ),
     ),
     "C3-lipschitz": plant("theory", "adversarial_pairs", 1.6, part="lipschitz", l2=0.1, seed=0, rho=0.9),
     "C3-l1-unstable": plant("theory", "local_worst", 1.0, part="lipschitz", l2=0.0),
@@ -147,9 +153,18 @@ PLANTS: dict[str, Callable[[dict[str, Results]], None]] = {
     "C8-differentiable": plant("spiked", "gradient_error", 0.5, method="aen"),
     "I1-init-topk": plant("spiked", "dead_fraction", lambda old: 0.9 + old / 100, rho=0.9, method="topk"),
     "I2-init-l1": plant("spiked", "dead_fraction", lambda old: 0.5 + old / 100, rho=0.9, method="l1"),
-    "W1-fast-average": plant("spiked", "dead_fraction", lambda old: old - 0.5, ema_decay=0.9, **AEN),
-    "W2-hidden-schedule": plant("spiked", "dead_fraction", lambda old: old - 0.5, statistic="debiased", **AEN),
-    "W3-rarity": plant("spiked", "dead_fraction", lambda old: old + 0.5, statistic="conditional", **AEN),
+    **both(
+        "W1-fast-average",
+        lambda init: plant("spiked", "dead_fraction", lambda old: old - 0.5, ema_decay=0.9, init=init, **AEN),
+    ),
+    **both(
+        "W2-hidden-schedule",
+        lambda init: plant("spiked", "dead_fraction", lambda old: old - 0.5, statistic="debiased", init=init, **AEN),
+    ),
+    **both(
+        "W3-rarity",
+        lambda init: plant("spiked", "dead_fraction", lambda old: old + 0.5, statistic="conditional", init=init, **AEN),
+    ),
     "P1-patching": plant("llm", "raw_ce_recovered", lambda old: 2 * old, init="centered"),
 }
 

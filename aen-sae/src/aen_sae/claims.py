@@ -67,10 +67,14 @@ def llm(metric: str, a: str, b: str, **options) -> Callable[[str], Check]:
     return lambda init: compare("llm", metric, a, b, "L0 = 64.", l0=L0_LLM, init=init, **options)
 
 
-def variant(a: dict, b: dict, why: str, **threshold: float) -> Check:
-    """Comparison of two variants at rho = .9, published initialisation, equal lambda_1."""
-    at = {"rho": 0.9, "init": "published"}
-    return at_equal_lambda(a | at, b | at, f"rho = .9, published initialisation. {why}", **threshold)
+def variant(a: dict, b: dict, why: str = "", **threshold: float) -> Callable[[str], Check]:
+    """Comparison of two variants at rho = .9 and equal lambda_1, for either initialisation."""
+
+    def check(init: str) -> Check:
+        at = {"rho": 0.9, "init": init}
+        return at_equal_lambda(a | at, b | at, f"rho = .9. {why}".strip(), **threshold)
+
+    return check
 
 
 AEN = {"method": "aen", "ema": "slow", "statistic": "published", "l2": 0.0005}
@@ -106,28 +110,28 @@ CLAIMS: list[Claim] = [
         figure="initialisation",
         **SPIKED,
     ),
-    Claim(
-        id="C2-l2-revives",
-        statement="The l2 term lowers starvation: elastic net minus L1 at equal lambda_1",
-        published=-6.1,
+    *both_inits(
+        "C2-l2-revives",
+        "The l2 term lowers starvation: elastic net minus L1 at equal lambda_1",
+        variant(ELASTIC_NET, {"method": "l1"}, "lambda_2 = 5e-4.", supported_below=0.0),
+        -6.1,
         unit=DEAD,
         figure="dead_vs_coherence",
-        check=variant(ELASTIC_NET, {"method": "l1"}, "lambda_2 = 5e-4.", supported_below=0.0),
         **SPIKED,
     ),
-    Claim(
-        id="C2-weights-revive",
-        statement="Adaptive weights lower starvation: AEN minus elastic net at equal lambda_1 and lambda_2",
-        published=2.5,
-        unit=DEAD,
-        figure="weights",
-        check=variant(
+    *both_inits(
+        "C2-weights-revive",
+        "Adaptive weights lower starvation: AEN minus elastic net at equal lambda_1 and lambda_2",
+        variant(
             AEN,
             ELASTIC_NET,
             "Outside the busiest 5 % all weights lie in [1, 10] and so punish rare latents; in the authors' own file "
             "AEN has more dead latents than the elastic net in 76 % of 360 pairs.",
             supported_below=0.0,
         ),
+        2.5,
+        unit=DEAD,
+        figure="weights",
         **SPIKED,
     ),
     # C3: with the l2 term the coding map is Lipschitz, and within reach of a shallow encoder
@@ -286,33 +290,33 @@ CLAIMS: list[Claim] = [
         check=init_effect("l1"),
         **DERIVED,
     ),
-    Claim(
-        id="W1-fast-average",
-        statement="A fast activity average (beta = .999 of 50,000 steps) starves: AEN, fast minus slow, equal lambda",
-        published=18.5,
+    *both_inits(
+        "W1-fast-average",
+        "A fast activity average (beta = .999 of 50,000 steps) starves: AEN, fast minus slow, equal lambda",
+        variant(AEN | {"ema": "fast"}, AEN, supported_above=DEAD_MARGIN, contradicted_below=0.0),
+        18.5,
         unit=DEAD,
         figure="weights",
-        check=variant(AEN | {"ema": "fast"}, AEN, "", supported_above=DEAD_MARGIN, contradicted_below=0.0),
         **SPIKED,
     ),
-    Claim(
-        id="W2-hidden-schedule",
-        statement="Starting the average at 1 without bias correction keeps AEN alive: debiased minus published",
-        published=None,
+    *both_inits(
+        "W2-hidden-schedule",
+        "Starting the average at 1 without bias correction keeps AEN alive: debiased minus published",
+        variant(AEN | {"statistic": "debiased"}, AEN, supported_above=DEAD_MARGIN, contradicted_below=0.0),
+        None,
         unit=DEAD,
         experiment="spiked",
         figure="weights",
-        check=variant(AEN | {"statistic": "debiased"}, AEN, "", supported_above=DEAD_MARGIN, contradicted_below=0.0),
         **DERIVED,
     ),
-    Claim(
-        id="W3-rarity",
-        statement="Weights from E[h | h > 0], which do not punish rarity, starve less: minus published, equal lambda",
-        published=None,
+    *both_inits(
+        "W3-rarity",
+        "Weights from E[h | h > 0], which do not punish rarity, starve less: minus published, equal lambda",
+        variant(AEN | {"statistic": "conditional"}, AEN, **FEWER_DEAD),
+        None,
         unit=DEAD,
         experiment="spiked",
         figure="weights",
-        check=variant(AEN | {"statistic": "conditional"}, AEN, "", **FEWER_DEAD),
         **DERIVED,
     ),
     Claim(

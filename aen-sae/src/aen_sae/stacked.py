@@ -85,11 +85,16 @@ class Training:
     """Steps between two points of the curves."""
 
 
-def keep_largest(pre: Tensor, k: Tensor, k_max: int) -> Tensor:
-    """relu of the k largest entries per sample, k (m, 1, 1) <= k_max may differ between members; zeros elsewhere."""
-    values, indices = pre.topk(k_max, dim=-1)  # sorted
-    rank = torch.arange(k_max, device=pre.device)
-    return torch.zeros_like(pre).scatter_(-1, indices, values.relu() * (rank < k))
+def keep_largest(pre: Float[Tensor, "m batch d"], k: Sequence[int]) -> Float[Tensor, "m batch d"]:
+    """relu of the k[i] largest entries per sample of SAE i, zeros elsewhere; ties with the last one stay."""
+    d = pre.shape[-1]
+    if pre.device.type == "cpu":  # numpy's partial sort is several times faster than torch.topk on a CPU
+        partial = [np.partition(p.numpy(), d - k_i)[:, d - k_i] for p, k_i in zip(pre.detach(), k, strict=True)]
+        kth = torch.from_numpy(np.stack(partial))
+    else:
+        top = pre.topk(max(k), dim=-1).values
+        kth = torch.stack([top[i, :, k_i - 1] for i, k_i in enumerate(k)])
+    return pre.relu() * (pre >= kth.unsqueeze(-1))
 
 
 @dataclass(frozen=True)
@@ -105,7 +110,7 @@ class SparseAutoencoder:
     @torch.no_grad()
     def encode(self, x: Float[Tensor, "samples n"]) -> Float[Tensor, "samples d"]:
         pre = (x - self.b_dec) @ self.W_enc + self.b_enc
-        return pre.relu() if self.k is None else keep_largest(pre, torch.tensor(self.k, device=x.device), self.k)
+        return pre.relu() if self.k is None else keep_largest(pre.unsqueeze(0), [self.k]).squeeze(0)
 
     @torch.no_grad()
     def decode(self, codes: Float[Tensor, "samples d"]) -> Float[Tensor, "samples n"]:
@@ -132,8 +137,7 @@ class Stack:
             return torch.tensor([getattr(recipe, field) or 0.0 for recipe in recipes], device=device)
 
         self.l1, self.l2, self.auxk = (column(field)[:, None, None] for field in ("l1", "l2", "auxk"))
-        self.k = column("k").long()[:, None, None]
-        self.k_max = max(recipe.k or 0 for recipe in recipes)
+        self.k = [recipe.k for recipe in recipes if recipe.k is not None]  # all of them, or none
         self.gamma, self.reference_fraction = column("gamma"), column("reference_fraction")
         self.has_l2, self.adapts, self.has_auxk = (bool(t.any()) for t in (self.l2, self.gamma, self.auxk))
         latents = (members, self.parameters["W_enc"].shape[-1])
@@ -163,7 +167,7 @@ class Stack:
         W_enc, b_enc, W_dec, b_dec = self.parameters.values()
         batch, n = x.shape[-2:]
         pre = torch.baddbmm(b_enc - b_dec @ W_enc, x.expand(len(W_enc), batch, n), W_enc)
-        h = keep_largest(pre, self.k, self.k_max) if self.k_max else pre.relu()  # (m, batch, d)
+        h = keep_largest(pre, self.k) if self.k else pre.relu()  # (m, batch, d)
         self.silent_steps = torch.where(h.amax(1) > ALIVE, 0, self.silent_steps + 1)
         if self.adapts:
             self._adapt(h)
@@ -241,9 +245,8 @@ class Stack:
         """Add the gradient of auxk * mean (e - ehat)^2: the n/2 strongest dead latents reconstruct the residual e."""
         W_dec = self.parameters["W_dec"]
         batch, n = residual.shape[-2:]
-        k_aux = max(1, n // 2)
         strength = pre.masked_fill(~self.dead().unsqueeze(1), -torch.inf)
-        z = keep_largest(strength, torch.full_like(self.k, k_aux), min(k_aux, pre.shape[-1]))
+        z = keep_largest(strength, [min(max(1, n // 2), pre.shape[-1])] * len(pre))
         g = (z @ W_dec + residual) * (2 * self.auxk / (batch * n))  # e = -residual, held constant
         W_dec.grad += z.mT @ g
         d_pre += (g @ W_dec.mT) * z.sign()

@@ -37,7 +37,7 @@ def update_activity(
     activity: Float[Tensor, "*m d"], batch_mean: Float[Tensor, "*m d"], decay: Float[Tensor, "*m 1"] | float
 ) -> Float[Tensor, "*m d"]:
     """One step of the exponential moving average, a <- beta a + (1 - beta) m. In place; returns `activity`."""
-    return activity.mul_(decay).add_(batch_mean * (1 - decay))
+    return activity.lerp_(batch_mean.to(activity.dtype), 1 - decay)
 
 
 def adaptive_weights(
@@ -55,11 +55,15 @@ def adaptive_weights(
     """
     e = activity.clamp_min(EPSILON)
     d = e.shape[-1]
-    gamma, q = (torch.as_tensor(value, dtype=e.dtype, device=e.device) for value in (gamma, reference_fraction))
-    count = (d * q.double() + 1e-9).floor().long().clamp_min(1)  # 1e-9: floor(0.05 * 20) is 1, not 0
-    running_sum = e.sort(dim=-1, descending=True).values.cumsum(-1)
-    reference = running_sum.gather(-1, (count - 1).expand(e.shape[:-1]).unsqueeze(-1)) / count.unsqueeze(-1)
-    return (reference / e).pow(gamma.unsqueeze(-1)).clamp(weight_min, weight_max)
+    exact = d * (1 + 1e-6)  # floor(0.01 * 200) is 2, also where 0.01 is a float32
+    if isinstance(reference_fraction, Tensor):
+        count = (exact * reference_fraction.double()).floor().long().clamp_min(1).unsqueeze(-1)
+        running_sum = e.sort(dim=-1, descending=True).values.cumsum(-1)
+        reference = running_sum.gather(-1, (count - 1).expand(*e.shape[:-1], 1)) / count
+    else:  # one SAE inside a trainer: fewer small operations, no transfer to the device
+        reference = e.topk(max(1, int(exact * reference_fraction))).values.mean(-1, keepdim=True)
+    exponent = gamma.unsqueeze(-1) if isinstance(gamma, Tensor) else gamma
+    return (reference / e).pow(exponent).clamp(weight_min, weight_max)
 
 
 def ramp(step: int, delay: int, ramp_steps: int) -> float:

@@ -180,8 +180,8 @@ def _weights(results: Results) -> Figure:
     common = sorted(set.intersection(*(set(rows["l1"]) for rows in variants.values())))[0]
     fig, axes = figure(
         "double", 1, 3, height=2.4,
-        caption="AEN at the largest coherence, published initialisation, by the average behind the weights: firing "
-        f"rates of the latents, their final weights (lambda_1 = {common:g}, seed 0), and dead latents against lambda_1.",
+        caption="AEN at the largest coherence, published initialisation, by the average behind the weights: firing"
+        f" rates, final weights (lambda_1 = {common:g}, seed 0), and dead latents against lambda_1.",
     )  # fmt: skip
     for (name, rows), color in zip(variants.items(), ("#0072B2", "#D55E00", "#CC79A7", "#009E73"), strict=True):
         row = rows[(rows["l1"] == common) & (rows["seed"] == 0)].iloc[0]

@@ -63,4 +63,4 @@ lint: .venv/.lint
 
 clean:
 	rm -rf .venv report
-	find . -name __pycache__ -o -name .pytest_cache -o -name .ruff_cache | xargs rm -rf
+	find . \( -name __pycache__ -o -name .pytest_cache -o -name .ruff_cache \) -prune -exec rm -rf {} +

@@ -135,7 +135,7 @@ def test_one_cell_with_settings_of_ones_own(tmp_path):
         (("reproduce", "--preset", "smoke", "--device", "cuda:9"), "use --device cpu"),
         (("reproduce", "--preset", "smoke", "--out", "/proc/nowhere"), "/proc/nowhere"),
         (("run", "llm", "--model", "nobody/nothing"), "nobody/nothing"),
-        (("reproduce", "--preset", "smoke", "--scheduler", "tcp://127.0.0.1:9", "--only", "theory"), "127.0.0.1:9"),
+        (("reproduce", "--preset", "smoke", "--scheduler", "tcp://127.0.0.1:9", "--only", "theory"), "Dask"),
     ],
 )
 def test_what_a_user_can_mend_ends_in_one_line(arguments, says, tmp_path):

@@ -47,6 +47,14 @@ def test_the_true_code_recovers_everything_under_any_order_of_latents(world):
     assert all(value == pytest.approx(1, abs=1e-5) for value in scores.values()), scores
 
 
+def test_amplitudes_are_compared_in_the_space_without_the_shared_direction(world):
+    teacher, _, codes = world
+    centred = metrics.remove_direction(teacher.atoms, teacher.spike)
+    norms = centred.norm(dim=1)  # an SAE whose b_dec holds v has the centred atoms, scaled to norm 1
+    scores = metrics.recovery(codes * norms, centred / norms[:, None], codes, teacher.atoms, teacher.spike)
+    assert scores["amplitude_ratio"] == pytest.approx(1, abs=1e-5)
+
+
 def test_hungarian_matching_is_the_best_of_all_permutations():
     atoms, learned = (torch.randn(5, 3, generator=generator(0, name)) for name in ("a", "b"))
     unit = torch.nn.functional.normalize

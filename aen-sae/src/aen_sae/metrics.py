@@ -63,6 +63,8 @@ class Matching:
     """Cosine of each pair."""
     best: Float[Tensor, " d_true"]
     """Largest cosine of each true atom with any latent (not one-to-one)."""
+    length: Float[Tensor, " d_true"]
+    """||latent's atom|| / ||true atom|| of each pair, after removing the spike."""
 
 
 def match(
@@ -75,8 +77,9 @@ def match(
         learned, atoms = remove_direction(learned, spike), remove_direction(atoms, spike)
     cosines = F.normalize(atoms, dim=1) @ F.normalize(learned, dim=1).T  # (d_true, d)
     rows, columns = linear_sum_assignment(cosines.cpu().numpy(), maximize=True)
-    latent = torch.as_tensor(columns, device=cosines.device)
-    return Matching(latent, cosines[torch.as_tensor(rows, device=cosines.device), latent], cosines.amax(1))
+    atom, latent = (torch.as_tensor(index, device=cosines.device) for index in (rows, columns))
+    length = learned[latent].norm(dim=1) / atoms.norm(dim=1)
+    return Matching(latent, cosines[atom, latent], cosines.amax(1), length)
 
 
 def support_scores(
@@ -105,16 +108,14 @@ def recovery(
 ) -> dict[str, float]:
     """How much of the teacher the SAE found: dictionary, supports and amplitudes.
 
-    mmcs            mean over true atoms of the largest (centred) cosine with a latent
-    mcc             mean cosine of the one-to-one matching
-    recovered       share of true atoms whose matched latent has cosine >= 0.9
-    precision, recall, f1   of the per-sample supports under the matching; latents without an atom count as false
-                            positives
-    contribution_ratio      share of the code's squared mass sum h^2 that sits on truly active matched latents (our
-                            definition)
-    amplitude_ratio         h_j / h*_j over samples where both are active, slope through the origin, averaged over
-                            recovered
-                            atoms; 1 means no shrinkage; NaN when nothing is recovered
+    mmcs                mean over true atoms of the largest (centred) cosine with a latent
+    mcc                 mean cosine of the one-to-one matching
+    recovered           share of true atoms whose matched latent has cosine >= 0.9
+    precision, recall, f1   of the per-sample supports under the matching; unmatched latents count as false positives
+    contribution_ratio  share of the code's squared mass that sits on truly active matched latents (our definition)
+    amplitude_ratio     h_j ||d_j|| / (h*_j ||D_j||) where both are active, with the norms of the (centred) atoms; slope
+                        through the origin, mean over recovered atoms; 1 means no shrinkage, NaN nothing recovered.
+                        Without the norms a latent that leaves v to b_dec would look shrunk.
     """
     matching = match(learned, atoms, spike)
     matched = codes[:, matching.latent]  # (samples, d_true)
@@ -124,7 +125,8 @@ def recovery(
     both = found & true
     product, energy = (matched * true_codes * both).sum(0), (true_codes.square() * both).sum(0)
     seen = (matching.cosine >= RECOVERED) & (energy > 0)
-    amplitude = (product[seen] / energy[seen]).mean().item() if seen.any() else float("nan")
+    slope = matching.length * product / energy
+    amplitude = slope[seen].mean().item() if seen.any() else float("nan")
     return {
         "mmcs": matching.best.mean().item(),
         "mcc": matching.cosine.mean().item(),

@@ -149,7 +149,7 @@ def verdict_from_interval(
 ) -> Verdict:
     """Verdict of an interval against a threshold: the whole interval has to lie on one side of it.
 
-    Give one of `supported_above` (supported when low >= it) and `supported_below` (supported when high <= it). The
+    Give one of `supported_above` (supported when low > it) and `supported_below` (supported when high < it). The
     contradiction threshold is the same number unless `contradicted_below` (resp. `contradicted_above`) moves it away,
     which leaves a zone of indifference between the two. None as an end means unbounded.
     """
@@ -159,7 +159,7 @@ def verdict_from_interval(
     if supported_below is not None:  # mirror
         above = None if contradicted_above is None else -contradicted_above
         return verdict_from_interval(-high, -low, supported_above=-supported_below, contradicted_below=above)
-    if low >= supported_above:
+    if low > supported_above:
         return "supported"
     return (
         "contradicted"

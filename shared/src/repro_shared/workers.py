@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 import traceback
+import warnings
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import BrokenExecutor
 from contextlib import contextmanager
@@ -170,6 +171,8 @@ def outcomes(
 def _on_processes(tasks: list[Task], jobs: int) -> Generator[tuple[int, Outcome], None, None]:
     import joblib
 
+    # loky replaces a worker whose memory has grown, which is harmless here, and warns of it
+    warnings.filterwarnings("ignore", message="A worker stopped while some jobs were given")
     work = (joblib.delayed(_in_process)(index, task, os.getpid()) for index, task in enumerate(tasks))
     with joblib.parallel_config("loky", inner_max_num_threads=_threads()):
         parallel = joblib.Parallel(n_jobs=jobs, batch_size=1, return_as="generator_unordered")

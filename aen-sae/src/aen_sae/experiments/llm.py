@@ -52,7 +52,7 @@ class Config(Grid):
     """Leave out position 0, an attention sink; the published runs kept it."""
     d: int = 1_728
     """Latents."""
-    steps: int = 300
+    steps: int = 250
     """Training steps."""
     batch_size: int = 256
     """Tokens per step."""
@@ -60,11 +60,11 @@ class Config(Grid):
     """Adam's step size."""
     clip_norm: float = 1.0
     """Gradient-norm limit per SAE."""
-    delay: int = 60
+    delay: int = 50
     """T0, steps before the weights adapt."""
-    ramp_steps: int = 12
+    ramp_steps: int = 10
     """R, steps over which they become fully adaptive."""
-    window: int = 60
+    window: int = 50
     """Steps without activity after which a latent is dead."""
     stack_size: int = 32
     """SAEs trained as one tensor program; bounds the memory on a GPU."""

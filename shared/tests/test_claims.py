@@ -122,12 +122,14 @@ def test_mean_interval_of_one_is_unbounded_and_of_none_refused():
 @pytest.mark.parametrize(
     "low, high, thresholds, verdict",
     [
-        (10, 20, {"supported_above": 10}, "supported"),
+        (11, 20, {"supported_above": 10}, "supported"),
+        (10, 20, {"supported_above": 10}, "inconclusive"),  # touching the threshold decides nothing,
+        (0, 0, {"supported_below": 0}, "inconclusive"),  # nor does a tie
         (9, 20, {"supported_above": 10}, "inconclusive"),
         (1, 9, {"supported_above": 10}, "contradicted"),
         (6, 9, {"supported_above": 10, "contradicted_below": 5}, "inconclusive"),
         (1, 4, {"supported_above": 10, "contradicted_below": 5}, "contradicted"),
-        (1, 10, {"supported_below": 10}, "supported"),
+        (1, 9, {"supported_below": 10}, "supported"),
         (11, 20, {"supported_below": 10}, "contradicted"),
         (11, 20, {"supported_below": 10, "contradicted_above": 15}, "inconclusive"),
         (16, 20, {"supported_below": 10, "contradicted_above": 15}, "contradicted"),

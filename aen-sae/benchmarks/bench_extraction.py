@@ -12,7 +12,7 @@ from aen_sae.corpus import TokenWindows, docstrings, take_windows
 from aen_sae.language_model import SMOLLM2, SplitModel, load_language_model
 
 
-def run(layer: int = 9, windows: int = 16) -> list[dict]:
+def run(layer: int = 9, windows: int = 32) -> list[dict]:
     """Tokens per second through SmolLM2-135M up to block `layer`, 128 tokens a window; ours includes normalising and
     writing to disk.
     """

@@ -1,12 +1,15 @@
 """The stacked trainer against SAELens's SAETrainer, and against what the machine's matrix product allows."""
 
+import contextlib
+import io
 import itertools
 
 import torch
+from sae_lens import SAETrainer
+from sae_lens.config import SAETrainerConfig
 from timing import in_turns
 
 from aen_sae.baselines import baseline
-from aen_sae.baselines import train as train_saelens
 from aen_sae.initialisation import initialise
 from aen_sae.seeds import generator
 from aen_sae.spiked import Spiked
@@ -31,8 +34,13 @@ def against_saelens(steps: int = 100, members: int = 8) -> dict:
         for x in itertools.islice(itertools.cycle(batches), steps):
             stack.step(x)
 
+    config = SAETrainerConfig(
+        total_training_samples=steps * 256, train_batch_size_samples=256, lr=1e-3, lr_end=1e-3, device="cpu"
+    )
+
     def peer() -> None:
-        train_saelens(sae, itertools.cycle(batches), steps=steps, batch_size=256)
+        with contextlib.redirect_stderr(io.StringIO()):  # its progress bar
+            SAETrainer(config, sae, itertools.cycle(batches)).fit()
 
     ours_seconds, peer_seconds = in_turns(ours, peer)
     ours_rate, peer_rate = steps * members / ours_seconds, steps / peer_seconds
@@ -40,7 +48,7 @@ def against_saelens(steps: int = 100, members: int = 8) -> dict:
         "name": f"training a stack of {members} SAEs, n = 64, d = 256",
         "ours": ours_rate,
         "peer": peer_rate,
-        "peer_name": "SAELens SAETrainer, standard",
+        "peer_name": "SAELens SAETrainer.fit, standard",
         "unit": "SAE-steps/s",
         "ratio": ours_rate / peer_rate,
         "target": ">= 3",

@@ -117,13 +117,13 @@ def test_a_block_that_does_not_exist_is_refused(tiny_llama, layer):
 
 def test_fingerprint_depends_on_the_lower_weights_only(tiny_llama, llama_folder):
     loaded, _ = load_language_model(llama_folder)
-    reference = SplitModel(tiny_llama, 1).fingerprint()
-    assert SplitModel(loaded, 1).fingerprint() == reference
-    assert SplitModel(loaded, 2).fingerprint() != reference
+    reference = SplitModel(tiny_llama, 1).fingerprint
+    assert SplitModel(loaded, 1).fingerprint == reference
+    assert SplitModel(loaded, 2).fingerprint != reference
     loaded.model.layers[3].mlp.up_proj.weight.data += 1
-    assert SplitModel(loaded, 1).fingerprint() == reference
+    assert SplitModel(loaded, 1).fingerprint == reference
     loaded.model.layers[1].mlp.up_proj.weight.data[0, 0] += 1e-3
-    assert SplitModel(loaded, 1).fingerprint() != reference
+    assert SplitModel(loaded, 1).fingerprint != reference
 
 
 def test_a_local_folder_loads_as_it_was_saved(tiny_llama, llama_folder, windows):

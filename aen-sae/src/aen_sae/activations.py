@@ -66,7 +66,7 @@ class ActivationStore:
         128 tokens a forward are enough for full speed on one core; give more on a GPU.
         """
         first = int(drop_first)
-        made_by = [model.hook_name, model.fingerprint(), model.device.type, torch.__version__]
+        made_by = [model.hook_name, model.fingerprint, model.device.type, torch.__version__]
         key = hashlib.sha256(json.dumps([*made_by, token_hash(windows), first]).encode()).hexdigest()[:24]
         folder = (Path(cache_dir) if cache_dir is not None else cache_directory()) / "activations"
         if not (folder / key).is_dir():

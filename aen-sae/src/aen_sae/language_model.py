@@ -22,6 +22,7 @@ mean over the n coordinates and leaves the logits as they are; RMSNorm models (L
 
 import contextlib
 import copy
+import functools
 import hashlib
 import json
 import os
@@ -260,8 +261,9 @@ class SplitModel:
         """Next-token logits (float32) from a residual stream after block `layer`; blocks up to it are not run."""
         return self.upper(inputs_embeds=residual.to(self.upper.dtype), use_cache=False).logits.float()
 
+    @functools.cached_property
     def fingerprint(self) -> str:
-        """Hash of all that decides `residual`: architecture, weights up to block `layer`, their dtype, centring."""
+        """Hash of all that decides `residual`: architecture, weights up to block `layer`, dtype, centring."""
         config = self.upper.config.to_dict()
         for irrelevant in ("_name_or_path", "transformers_version", "num_hidden_layers"):
             config.pop(irrelevant, None)

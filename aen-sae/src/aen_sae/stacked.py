@@ -85,6 +85,11 @@ class Training:
     """Steps between two points of the curves."""
 
 
+def relu_gradient(d_code: Float[Tensor, "m batch d"], code: Float[Tensor, "m batch d"]) -> Float[Tensor, "m batch d"]:
+    """dL/dpre from dL/dcode: the same where the code is positive, 0 elsewhere (autograd's own kernel, in one pass)."""
+    return torch.ops.aten.threshold_backward(d_code, code, 0)
+
+
 def keep_largest(pre: Float[Tensor, "m batch d"], k: Sequence[int]) -> Float[Tensor, "m batch d"]:
     """relu of the k[i] largest entries per sample of SAE i, zeros elsewhere; ties with the last one stay."""
     d = pre.shape[-1]
@@ -179,7 +184,7 @@ class Stack:
         dh = torch.baddbmm((self.l1 / batch) * self.weights.unsqueeze(1), g, W_dec.mT)
         if self.has_l2:
             dh.addcmul_(h, 2 * self.l2 / batch)
-        d_pre = dh.mul_(h.sign())  # h >= 0, so its sign marks the active latents
+        d_pre = relu_gradient(dh, h)
         W_dec.grad = h.mT @ g
         if self.has_auxk:
             self._add_auxk(pre, residual, d_pre)
@@ -249,7 +254,7 @@ class Stack:
         z = keep_largest(strength, [min(max(1, n // 2), pre.shape[-1])] * len(pre))
         g = (z @ W_dec + residual) * (2 * self.auxk / (batch * n))  # e = -residual, held constant
         W_dec.grad += z.mT @ g
-        d_pre += (g @ W_dec.mT) * z.sign()
+        d_pre += relu_gradient(g @ W_dec.mT, z)
 
     def _clip(self) -> None:
         """Scale each member's gradient to norm <= clip_norm, as `torch.nn.utils.clip_grad_norm_` does for one SAE."""

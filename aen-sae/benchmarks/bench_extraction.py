@@ -31,7 +31,7 @@ def run(layer: int = 9, windows: int = 32) -> list[dict]:
 
         def peer() -> None:
             with torch.inference_mode():
-                for part in torch.from_numpy(tokens).long().split(8):
+                for part in torch.from_numpy(tokens).long().split(4):
                     plain(input_ids=part, use_cache=False)
 
         ours_seconds, peer_seconds = in_turns(ours, peer, rounds=5)

@@ -39,7 +39,7 @@ def spiked_world() -> pd.DataFrame:
                             "reference_fraction": 0.05 if adaptive else np.nan,
                             "dead_fraction": share + noise, "dead_window": share, "f1": f1 + noise,
                             "amplitude_ratio": amplitude + noise,
-                            "amortisation_gap": gap + noise, "gradient_error": 1e-7,
+                            "code_distance": gap + noise, "explained_variance": 0.8, "gradient_error": 1e-7,
                         }  # fmt: skip
                         rows.append(row)
                         if method == "aen":
@@ -84,7 +84,7 @@ def theory_world() -> pd.DataFrame:
             ):
                 rows.append({"part": "support", "seed": seed, "rho": rho, "method": method, "off_support_latents": off,
                              "d": 256, "used": 64, "f1": f1 + 0.001 * seed,
-                             "amplitude_ratio": f1 + 0.001 * seed})  # fmt: skip
+                             "amplitude_ratio": f1 + 0.001 * seed, "lost_latents": 0})  # fmt: skip
             rows.append({"part": "irc", "seed": seed, "rho": rho, "agree": 32, "samples": 32})
     return pd.DataFrame(rows).assign(n=64, gamma=1.0)
 
@@ -130,14 +130,15 @@ PLANTS: dict[str, Callable[[dict[str, Results]], None]] = {
     ),
     "C3-lipschitz": plant("theory", "adversarial_pairs", 1.6, part="lipschitz", l2=0.1, seed=0, rho=0.9),
     "C3-l1-unstable": plant("theory", "local_worst", 1.0, part="lipschitz", l2=0.0),
-    **both("C3-amortisation", lambda init: plant("spiked", "amortisation_gap", lambda old: old + 1, init=init, **AEN)),
+    **both("C3-amortisation", lambda init: plant("spiked", "code_distance", lambda old: old + 1, init=init, **AEN)),
     **both("C4-no-shrinkage", lambda init: plant("spiked", "amplitude_ratio", lambda old: old - 0.5, init=init, **AEN)),
     "C5-global-support": plant(
         "theory", "off_support_latents", lambda old: old + 10, part="support", method="aen", rho=0.9
     ),
-    "C5-l2-alone": plant("theory", "off_support_latents", 190, part="support", method="elastic_net", rho=0.9),
-    "C5-sample-support": plant("theory", "f1", lambda old: old - 0.3, part="support", method="aen"),
-    "C4-exact-shrinkage": plant("theory", "amplitude_ratio", lambda old: old - 0.3, part="support", method="aen"),
+    "C5-sample-support": plant("theory", "f1", lambda old: old - 0.3, part="support", method="aen", rho=0.9),
+    "C4-exact-shrinkage": plant(
+        "theory", "amplitude_ratio", lambda old: old - 0.3, part="support", method="adaptive_lasso", rho=0.9
+    ),
     "C5-irrepresentable": plant("theory", "agree", 31, part="irc"),
     **both("C5-trained-support", lambda init: plant("spiked", "f1", lambda old: old - 0.5, init=init, **AEN)),
     **both(
@@ -165,7 +166,7 @@ PLANTS: dict[str, Callable[[dict[str, Results]], None]] = {
         "W3-rarity",
         lambda init: plant("spiked", "dead_fraction", lambda old: old + 0.5, statistic="conditional", init=init, **AEN),
     ),
-    "P1-patching": plant("llm", "raw_ce_recovered", lambda old: 2 * old, init="centered"),
+    **both("P1-patching", lambda init: plant("llm", "raw_ce_recovered", lambda old: 2 * old, init=init)),
 }
 
 
@@ -191,6 +192,26 @@ def test_claim_is_supported_where_it_holds_and_contradicted_where_it_does_not(id
 @pytest.mark.parametrize("id", PLANTS)
 def test_smoke_results_never_decide_a_claim(id):
     assert verdict(id, world(), "smoke") == "inconclusive"
+
+
+def test_losing_true_latents_contradicts_recovery_of_the_global_support():
+    results = world()
+    plant("theory", "lost_latents", 1, part="support", method="aen", rho=0.9, seed=2)(results)
+    assert verdict("C5-global-support", results) == "contradicted"
+
+
+def test_one_variant_stands_for_the_method_in_every_claim():
+    results = world()
+    table = results["spiked"].table
+    greedy = table[(table["method"] == "aen") & (table["statistic"] == "published")].copy()
+    greedy["l2"], greedy["explained_variance"], greedy["dead_fraction"] = (
+        0.001,
+        0.2,
+        0.0,
+    )  # alive, but it explains nothing
+    results["spiked"].table = pd.concat([table, greedy], ignore_index=True)
+    (claim,) = (c for c in CLAIMS if c.id == "C2-less-than-topk-published")
+    assert "AEN 30" in claim.check(results).why
 
 
 @pytest.mark.parametrize(

@@ -133,6 +133,10 @@ def test_one_cell_with_settings_of_ones_own(tmp_path):
     "arguments, says",
     [
         (("reproduce", "--preset", "smoke", "--device", "cuda:9"), "use --device cpu"),
+        (("run", "spiked", "--device", "gpu"), "use --device cpu"),
+        (("reproduce", "--preset", "smoke", "--jobs", "0"), "1 or more"),
+        (("report", "--preset", "smoke"), "run `reproduce` first"),
+        (("run", "llm", "--model", "random", "--text-dir", "/nowhere"), "choose one of them"),
         (("reproduce", "--preset", "smoke", "--out", "/proc/nowhere"), "/proc/nowhere"),
         (("run", "llm", "--model", "nobody/nothing"), "nobody/nothing"),
         (("reproduce", "--preset", "smoke", "--scheduler", "tcp://127.0.0.1:9", "--only", "theory"), "Dask"),
@@ -153,6 +157,9 @@ def test_what_a_user_can_mend_ends_in_one_line(arguments, says, tmp_path):
     [
         (("spiked", "--method", "topk", "--k"), "needs at least one value of k"),
         (("spiked", "--rho", "1.5"), "choose 0"),
+        (("spiked", "--ema-decay", "1.5"), "choose values in [0, 1)"),
+        (("spiked", "--method", "topk", "--k", "300"), "choose 1 <= k <= d"),
+        (("llm", "--train-windows", "0"), "give skip_documents > 0"),
         (("llm", "--steps", "5", "--window", "9"), "choose 1 <= window <= steps"),
         (("theory", "--active", "300"), "choose 1 <= active"),
     ],

@@ -10,6 +10,7 @@ from aen_sae.seeds import generator
 from aen_sae.spiked import Spiked, SpikedStream
 from aen_sae.stacked import Recipe, Stack, Training, keep_largest, train
 from aen_sae.weights import adaptive_weights
+from repro_shared import UserError
 
 N, D = 12, 24
 TRAINING = Training(delay=5, ramp_steps=5, window=10, log_every=10)
@@ -237,6 +238,30 @@ def test_the_gradient_check_sees_a_wrong_gradient(monkeypatch):
 def test_impossible_recipes_say_what_to_do(arguments, message):
     with pytest.raises(ValueError, match=message):
         Recipe(**arguments)
+
+
+def test_more_active_latents_than_there_are_is_refused():
+    with pytest.raises(ValueError, match="choose 1 <= k <= d"):
+        Stack([Recipe(k=D + 1)], initial(), TRAINING)
+
+
+def test_a_checkpoint_of_other_saes_is_refused(tmp_path):
+    checkpoint = tmp_path / "stacks.safetensors"
+    train([Stack(PENALISED, initial(), TRAINING)], stream(), 30, checkpoint, checkpoint_every=20)
+    with pytest.raises(ValueError, match="belongs to SAEs with other settings"):
+        train([Stack(PENALISED[:2], initial(), TRAINING)], stream(), 30, checkpoint)
+
+
+def test_data_that_ends_early_is_a_clear_error():
+    class Short(SpikedStream):
+        def __next__(self):
+            if self._step == 7:
+                raise StopIteration
+            return super().__next__()
+
+    teacher = Spiked.draw(N, D, 0.5, 3, generator=generator(0, "teacher"))
+    with pytest.raises(UserError, match="ended after 7 of 30 steps"):
+        train([Stack(PENALISED, initial(), TRAINING)], Short(teacher, 32, 0), 30)
 
 
 def test_relu_and_topk_do_not_mix():

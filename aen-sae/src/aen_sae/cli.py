@@ -72,6 +72,8 @@ class Bench:
 def reproduce(options: Reproduce) -> None:
     from repro_shared.runlog import RunLog, UserError
 
+    if options.jobs < 1:
+        raise UserError(f"--jobs {options.jobs}: give the number of local worker processes, 1 or more")
     log = RunLog(PAPER, options.preset, options.out, PAPER)
     failures, results = [], {}
     for name in EXPERIMENTS:
@@ -92,8 +94,11 @@ def reproduce(options: Reproduce) -> None:
 
 
 def report(options: Report) -> None:
+    from repro_shared import UserError
     from repro_shared.report import publish
 
+    if not list((options.out / options.preset).glob("*/run.json")):
+        raise UserError(f"nothing is recorded in {options.out / options.preset}: run `reproduce` first, or give --out")
     reproduce(Reproduce(options.preset, only=(), out=options.out))
     if options.publish:
         publish(options.out / options.preset, FOLDER)
@@ -110,7 +115,7 @@ def run(arguments: list[str]) -> None:
     )
     options = make_dataclass("Options", [("cell", Union[tuple(configs)]), ("out", Path, RESULTS)])  # noqa: UP007
     chosen = tyro.cli(options, prog=f"{PAPER} run", args=arguments, config=(tyro.conf.OmitSubcommandPrefixes,))
-    cell = chosen.cell
+    cell = _on(getattr(chosen.cell, "device", None), chosen.cell)
     name = next(name for name, module in modules.items() if type(cell) is module.Config)
     log = RunLog(PAPER, "run", chosen.out, PAPER)
     with log.experiment(name, modules[name], [cell]) as experiment:
@@ -154,8 +159,10 @@ def _on(device: str | None, cell):
 
     from repro_shared import UserError
 
-    if torch.device(device).type == "cuda" and not torch.cuda.is_available():
-        raise UserError(f"device {device} was asked for, but torch sees no CUDA device: use --device cpu")
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:  # unknown, not built in, or not there
+        raise UserError(f"torch has no device {device} here: use --device cpu") from error
     return replace(cell, device=device)
 
 

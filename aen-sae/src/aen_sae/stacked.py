@@ -22,10 +22,9 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from aen_sae.metrics import ALIVE
 from aen_sae.weights import Activity, Statistic, adaptive_weights, ramp
-
-ALIVE = 1e-12
-"""A latent is active where h > 1e-12 (authors' code)."""
+from repro_shared import UserError
 
 CURVES = ("l0", "explained_variance", "silent_fraction", "weight_mean", "weight_pinned")
 """What `Stack.history` records, on the training batch."""
@@ -137,6 +136,9 @@ class Stack:
             for name in ("W_enc", "b_enc", "W_dec", "b_dec")
         }
         device = self.parameters["W_enc"].device
+        latents = (members, self.parameters["W_enc"].shape[-1])
+        if too_many := [recipe.k for recipe in recipes if (recipe.k or 0) > latents[1]]:
+            raise ValueError(f"k = {too_many[0]} active latents do not fit into d = {latents[1]}; choose 1 <= k <= d")
 
         def column(field: str) -> Float[Tensor, " m"]:
             return torch.tensor([getattr(recipe, field) or 0.0 for recipe in recipes], device=device)
@@ -145,7 +147,6 @@ class Stack:
         self.k = [recipe.k for recipe in recipes if recipe.k is not None]  # all of them, or none
         self.gamma, self.reference_fraction = column("gamma"), column("reference_fraction")
         self.has_l2, self.adapts, self.has_auxk = (bool(t.any()) for t in (self.l2, self.gamma, self.auxk))
-        latents = (members, self.parameters["W_enc"].shape[-1])
         self.silent_steps = torch.zeros(latents, dtype=torch.int32, device=device)
         self.activity = Activity(latents, column("ema_decay"), training.statistic, device)
         self.weights = torch.ones(latents, device=device)
@@ -163,7 +164,7 @@ class Stack:
 
     def dead(self) -> Bool[Tensor, "m d"]:
         """Latents without any activity in the last `window` training steps."""
-        return self.silent_steps >= min(self.training.window, max(self.steps, 1))
+        return self.silent_steps >= self.training.window
 
     @torch.no_grad()
     def step(self, x: Float[Tensor, "*m batch n"]) -> None:
@@ -304,15 +305,22 @@ def train(
     from safetensors import safe_open
     from safetensors.torch import save_file
 
+    made_by = repr([(stack.recipes, stack.training) for stack in stacks])
     if checkpoint is not None and checkpoint.exists():
         with safe_open(checkpoint, "pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+            if file.metadata()["made_by"] != made_by:
+                raise ValueError(
+                    f"{checkpoint} belongs to SAEs with other settings: remove it, or train these elsewhere"
+                )
             stream.load_state_dict(json.loads(file.metadata()["stream"]))
         for i, stack in enumerate(stacks):
             prefix = f"{i}."
             stack.load({name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)})
     for step in range(stacks[0].steps + 1, steps + 1):
-        x = next(stream)
+        x = next(stream, None)
+        if x is None:
+            raise UserError(f"the data ended after {step - 1} of {steps} steps: give more, or train for fewer steps")
         for stack in stacks:
             stack.step(x)
         if checkpoint is not None and step % checkpoint_every == 0 and step < steps:
@@ -320,5 +328,5 @@ def train(
                 f"{i}.{name}": t.contiguous() for i, stack in enumerate(stacks) for name, t in stack.state().items()
             }
             partial = checkpoint.with_suffix(".partial")
-            save_file(tensors, partial, metadata={"stream": json.dumps(stream.state_dict())})
+            save_file(tensors, partial, metadata={"stream": json.dumps(stream.state_dict()), "made_by": made_by})
             partial.replace(checkpoint)

@@ -25,9 +25,14 @@ from repro_shared.files import UserError
 def config_hash(experiment: str, cell) -> str:
     """16 hex digits of the sha256 of the canonical JSON of (experiment, type name, fields).
 
-    Tuples equal lists, paths equal their text, numpy scalars equal Python's; 1 and 1.0 differ.
+    Tuples equal lists, paths equal their text, numpy scalars equal Python's; 1 and 1.0 differ. A field with the
+    metadata {"identity": False} says how a cell is run, not what it is (its device, say), and does not count.
     """
-    return hashlib.sha256(json.dumps([experiment, plain(cell)], sort_keys=True).encode()).hexdigest()[:16]
+    content = plain(cell)
+    for f in fields(cell):
+        if not f.metadata.get("identity", True):
+            del content[f.name]
+    return hashlib.sha256(json.dumps([experiment, content], sort_keys=True).encode()).hexdigest()[:16]
 
 
 def plain(value):

@@ -1,5 +1,9 @@
 """One name and one colour per method and initialisation, the same in every figure."""
 
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
+
 from aen_sae.experiments.grids import LABELS
 from repro_shared.plotting import PALETTE
 
@@ -8,3 +12,17 @@ COLORS = dict(
 )
 MARKERS = dict(zip(LABELS, "osD^vPX*h", strict=True))
 INIT_LABELS = {"published": "published init", "centered": "centered init"}
+
+
+def plain_log_axis(ax: Axes) -> None:
+    """A logarithmic x axis with a few plain numbers."""
+    ax.set_xscale("log")
+    ax.xaxis.set_major_locator(LogLocator(base=10, subs=(1.0, 2.0, 5.0)))
+    ax.xaxis.set_major_formatter(ScalarFormatter())
+    ax.xaxis.set_minor_formatter(NullFormatter())
+
+
+def legend_below(fig: Figure, axes, columns: int = 6) -> None:
+    """One legend for all panels, below them."""
+    handles = {label: handle for ax in axes for handle, label in zip(*ax.get_legend_handles_labels(), strict=True)}
+    fig.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=min(len(handles), columns))

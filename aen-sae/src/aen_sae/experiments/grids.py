@@ -68,6 +68,14 @@ class Grid:
             if empty := [field for field in READS[method] if not getattr(self, field)]:
                 raise ValueError(f"method {method} needs at least one value of {' and of '.join(empty)}")
 
+        if not all(0 <= beta < 1 for beta in self.ema_decay) or not all(0 < q <= 1 for q in self.reference_fraction):
+            raise ValueError(
+                f"ema_decay = {self.ema_decay}, reference_fraction = {self.reference_fraction}; "
+                "choose values in [0, 1) and in (0, 1]"
+            )
+        if min([*self.l1, *self.l2, *self.gamma, 0]) < 0 or min([*self.k, 1]) < 1:
+            raise ValueError("coefficients must be >= 0 and k >= 1")
+
     def members(self, *methods: str) -> list[dict]:
         """One dict of labels per SAE, for those of `methods` that are in the grid: its method and coefficients.
 

@@ -10,7 +10,7 @@ extraction.
 
 import itertools
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import product
 from pathlib import Path
 from typing import Literal
@@ -18,6 +18,7 @@ from typing import Literal
 import numpy as np
 
 from aen_sae.experiments.grids import PENALISED, Grid, recipe
+from repro_shared import UserError
 
 
 @dataclass(frozen=True)
@@ -72,8 +73,8 @@ class Config(Grid):
     """Steps between checkpoints of a long run."""
     seed: int = 0
     """Fans out into initialisation and data order."""
-    device: str = "cpu"
-    """torch device, for instance cuda."""
+    device: str = field(default="cpu", metadata={"identity": False})
+    """torch device, for instance cuda. Not part of the cell's identity: any device may go on with the results."""
 
     def __post_init__(self):
         super().__post_init__()
@@ -81,6 +82,10 @@ class Config(Grid):
             raise ValueError(
                 f"window = {self.window} does not lie within the {self.steps} steps; choose 1 <= window <= steps"
             )
+        if not self.train_windows and not self.skip_documents:
+            raise ValueError("the held-out text comes from the documents that training skips: give skip_documents > 0")
+        if max(self.k, default=1) > self.d:
+            raise ValueError(f"k = {max(self.k)} active latents do not fit into d = {self.d}; choose 1 <= k <= d")
         if not 1 <= self.patched_windows <= self.held_out_windows:
             raise ValueError(
                 f"patched_windows = {self.patched_windows} must be 1 to held_out_windows = {self.held_out_windows}"
@@ -104,7 +109,10 @@ def run(cell: Config, scratch: Path) -> list[dict]:
     from aen_sae.stacked import Stack, Training, train
 
     language_model, tokenizer = load_language_model(cell.model, cell.device, getattr(torch, cell.dtype))
-    model = SplitModel(language_model, cell.layer, cell.centre_residual)
+    try:
+        model = SplitModel(language_model, cell.layer, cell.centre_residual)
+    except ValueError as error:  # the model has no such layer, or an architecture that we do not know
+        raise UserError(str(error)) from error
     stream, sample, held_out = _data(cell, model, tokenizer)
 
     initial = initialise(
@@ -219,7 +227,7 @@ def _default() -> list[Config]:
     slow = 1 - 1 / (0.2 * Config.steps)
     cells = []
     for seed, init in product(range(3), ("published", "centered")):
-        at = Config(init=init, seed=seed, ema_decay=(slow,), l1=(0.001, 0.003), k=(64,), method=("aen", "topk"))
+        at = Config(init=init, seed=seed, ema_decay=(slow,), l1=(0.0008, 0.002), k=(64,), method=("aen", "topk"))
         cells.append(at if seed else replace(at, k=(32, 64, 128), method=("l1", "aen", "topk")))
     return cells
 

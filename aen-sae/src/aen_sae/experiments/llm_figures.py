@@ -3,9 +3,8 @@
 import pandas as pd
 from matplotlib.figure import Figure
 
-from aen_sae.experiments.appearance import COLORS, INIT_LABELS, MARKERS
+from aen_sae.experiments.appearance import COLORS, INIT_LABELS, MARKERS, legend_below, plain_log_axis
 from aen_sae.experiments.grids import LABELS
-from aen_sae.experiments.spiked_figures import _legend
 from repro_shared.plotting import figure
 from repro_shared.runlog import Results
 
@@ -34,8 +33,9 @@ def _versus_l0(table: pd.DataFrame, metrics: list[tuple[str, str, float]]) -> Fi
                 rows["l0"], scale * rows[metric], MARKERS[method], color=COLORS[method], markerfacecolor=face,
                 label=f"{LABELS[method]}, {INIT_LABELS[init]}",
             )  # fmt: skip
-        ax.set(xscale="log", xlabel="L0", ylabel=label)
-    _legend(fig, axes)
+        ax.set(xlabel="L0", ylabel=label)
+        plain_log_axis(ax)
+    legend_below(fig, axes, columns=3)
     return fig
 
 

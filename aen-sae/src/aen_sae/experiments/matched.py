@@ -8,6 +8,9 @@ extrapolated.
 import numpy as np
 import pandas as pd
 
+L0_SPIKED, L0_LLM = 8.0, 64.0
+"""Where methods are compared: twice the teacher's k of `default`, and a usual sparsity on language models (ours)."""
+
 CURVE = ("method", "statistic", "rho", "init", "seed", "l2", "gamma", "ema_decay", "reference_fraction")
 """What stays fixed along a curve."""
 

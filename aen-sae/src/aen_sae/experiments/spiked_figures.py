@@ -12,13 +12,14 @@ from repro_shared.claims import mean_interval
 from repro_shared.plotting import figure
 from repro_shared.runlog import Results
 
-TARGET = 8.0
+L0_SPIKED = 8.0
 """The L0 at which methods are compared."""
 
 
 def draw(results: Results) -> dict[str, Figure]:
     plain = _plain(results.table)
     return {
+        "starvation": _starvation(plain),
         "dead_vs_coherence": _versus_coherence(
             plain, "dead_fraction", "dead latents (%)", 100, "Dead latents on held-out samples"
         ),
@@ -36,12 +37,13 @@ def _plain(table: pd.DataFrame) -> pd.DataFrame:
     return table[slow & (table["statistic"] == "published")]
 
 
-def _matched(table: pd.DataFrame, metric: str, best: str) -> pd.DataFrame:
-    """`metric` at L0 = TARGET per method, init, rho and seed; of several lambda_2 the one that is best on average."""
-    matched = at_l0(table, TARGET, [metric]).dropna(subset=[metric])
-    means = matched.groupby(["method", "init", "rho", "l2"], dropna=False)[metric].mean().reset_index()
-    order = means.sort_values(metric, ascending=best == "min").drop_duplicates(["method", "init", "rho"])
-    return matched.merge(order.drop(columns=metric), on=["method", "init", "rho", "l2"])
+def _matched(table: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """`metric` at L0 = L0_SPIKED per method, init, rho and seed; of several lambda_2 the one that explains most variance."""
+    values = list({metric, "explained_variance"})
+    matched = at_l0(table, L0_SPIKED, values).dropna(subset=[metric])
+    means = matched.groupby(["method", "init", "rho", "l2"], dropna=False)["explained_variance"].mean().reset_index()
+    best = means.sort_values("explained_variance", ascending=False).drop_duplicates(["method", "init", "rho"])
+    return matched.merge(best.drop(columns="explained_variance"), on=["method", "init", "rho", "l2"])
 
 
 def _points(ax: Axes, groups, scale: float, **style) -> None:
@@ -50,21 +52,41 @@ def _points(ax: Axes, groups, scale: float, **style) -> None:
     for place, values in groups:
         mean, lower, upper = mean_interval(scale * values)
         x.append(place), centre.append(mean)
-        low.append(mean - lower if np.isfinite(lower) else 0), high.append(upper - mean if np.isfinite(upper) else 0)
+        low.append(mean - lower if np.isfinite(lower) else np.nan)  # one seed: no interval is drawn
+        high.append(upper - mean if np.isfinite(upper) else np.nan)
     if x:
         ax.errorbar(x, centre, yerr=[low, high], capsize=2, elinewidth=0.8, **style)
 
 
+def _starvation(table: pd.DataFrame) -> Figure:
+    """Claim C1: dead latents of plain L1 against coherence at fixed lambda_1, one line per lambda_1."""
+    table = table[table["method"] == "l1"]
+    coefficients = sorted(set(table[table["rho"] == 0.0]["l1"]))
+    fig, axes = figure(
+        "double", 1, 2, height=2.5, sharey=True,
+        caption="Dead latents of plain L1 against coherence at fixed lambda_1; 95 % t-intervals for several seeds.",
+    )  # fmt: skip
+    for ax, init in zip(axes, INIT_LABELS, strict=True):
+        for i, l1 in enumerate(coefficients):
+            rows = table[(table["init"] == init) & (table["l1"] == l1)]
+            groups = [(rho, values["dead_fraction"]) for rho, values in rows.groupby("rho")]
+            _points(ax, groups, 100, label=f"$\\lambda_1$ = {l1:g}", marker="o", color=f"C{i}")
+        ax.set(title=INIT_LABELS[init], xlabel="coherence rho")
+    axes[0].set_ylabel("dead latents (%)")
+    axes[0].legend()
+    return fig
+
+
 def _versus_coherence(table: pd.DataFrame, metric: str, label: str, scale: float, what: str) -> Figure:
     """(a), (c): a metric against coherence at one L0, one panel per initialisation."""
-    matched = _matched(table, metric, "min" if metric == "dead_fraction" else "max")
+    matched = _matched(table, metric)
     fig, axes = figure(
         "double",
         1,
         2,
         height=2.5,
         sharey=True,
-        caption=f"{what} at L0 = {TARGET:.0f}; means and 95 % t-intervals over seeds.",
+        caption=f"{what} at L0 = {L0_SPIKED:.0f}; means and 95 % t-intervals over seeds.",
     )
     for ax, init in zip(axes, INIT_LABELS, strict=True):
         for i, (method, name) in enumerate(LABELS.items()):
@@ -73,7 +95,7 @@ def _versus_coherence(table: pd.DataFrame, metric: str, label: str, scale: float
             _points(ax, groups, scale, label=name, color=COLORS[method], marker=MARKERS[method])
         ax.set(title=INIT_LABELS[init], xlabel="coherence rho")
     axes[0].set_ylabel(label)
-    _legend(fig, axes)
+    legend_below(fig, axes)
     return fig
 
 
@@ -97,21 +119,22 @@ def _pareto(table: pd.DataFrame) -> Figure:
                     label=name,
                     alpha=0.8,
                 )
-        ax.set(title=INIT_LABELS[init], xlabel="L0", xscale="log", ylim=(-0.1, 1))
+        ax.set(title=INIT_LABELS[init], xlabel="L0", ylim=(-0.1, 1))
+        plain_log_axis(ax)
     axes[0].set_ylabel("EV orthogonal to v")
-    _legend(fig, axes)
+    legend_below(fig, axes)
     return fig
 
 
 def _initialisation(table: pd.DataFrame) -> Figure:
     """(g): dead latents per method at the largest coherence, one bar per initialisation."""
     table = _plain(table)
-    matched = _matched(table[table["rho"] == table["rho"].max()], "dead_fraction", "min")
+    matched = _matched(table[table["rho"] == table["rho"].max()], "dead_fraction")
     methods = [method for method in LABELS if method in set(matched["method"])]
     fig, ax = figure(
         "double",
         height=2.4,
-        caption=f"Dead latents at the largest coherence and L0 = {TARGET:.0f}, by initialisation; 95 % t-intervals.",
+        caption=f"Dead latents at the largest coherence and L0 = {L0_SPIKED:.0f}, by initialisation; 95 % t-intervals.",
     )
     for shift, (init, name) in zip((-0.2, 0.2), INIT_LABELS.items(), strict=True):
         for i, method in enumerate(methods):
@@ -128,7 +151,7 @@ def _initialisation(table: pd.DataFrame) -> Figure:
             )
             _points(ax, [(i + shift, values)], 1, color="black", fmt="none")
     ax.set_xticks(range(len(methods)), [LABELS[method] for method in methods])
-    ax.set(ylabel="dead latents (%)", ylim=(0, None))
+    ax.set(ylabel="dead latents (%)", ylim=(0, 105))
     ax.grid(False, axis="x")
     ax.legend()
     return fig
@@ -148,10 +171,10 @@ def _recovery(table: pd.DataFrame) -> Figure:
         1,
         4,
         height=2.3,
-        caption=f"Recovery at the largest coherence and L0 = {TARGET:.0f}; amplitude ratio of recovered latents.",
+        caption=f"Recovery at the largest coherence and L0 = {L0_SPIKED:.0f}; amplitude ratio of recovered latents.",
     )
     for ax, (metric, label) in zip(axes, metrics.items(), strict=True):
-        matched = _matched(table, metric, "min" if metric == "amortisation_gap" else "max")
+        matched = _matched(table, metric)
         methods = [method for method in LABELS if method in set(matched["method"])]
         for shift, (init, color) in zip(
             (-0.12, 0.12), (("published", "#0072B2"), ("centered", "#E69F00")), strict=True
@@ -161,7 +184,7 @@ def _recovery(table: pd.DataFrame) -> Figure:
             _points(ax, [g for g in groups if len(g[1])], 1, fmt="o", color=color, label=INIT_LABELS[init])
         ax.set_xticks(range(len(methods)), [LABELS[method] for method in methods], rotation=90)
         ax.set_title(label)
-    axes[0].legend(fontsize=6)
+    legend_below(fig, axes)
     return fig
 
 
@@ -188,16 +211,9 @@ def _weights(results: Results) -> Figure:
         rates = np.sort(results.array(row, "firing_rate"))[::-1]
         axes[0].plot(np.maximum(rates, 1e-5), color=color, label=name)
         axes[1].plot(np.sort(results.array(row, "weights"))[::-1], color=color)
-        groups = [(l1, values["dead_fraction"]) for l1, values in rows.groupby("l1")]
-        _points(axes[2], groups, 100, color=color, marker="o")
+        axes[2].plot(rows["l1"], 100 * rows["dead_fraction"], "o", color=color, alpha=0.8)
     axes[0].set(yscale="log", xlabel="latent, by rate", ylabel="firing rate (0 drawn at 1e-5)")
     axes[1].set(xlabel="latent, by weight", ylabel="weight omega")
     axes[2].set(xscale="log", xlabel="lambda_1", ylabel="dead latents (%)")
     axes[0].legend(fontsize=6)
     return fig
-
-
-def _legend(fig: Figure, axes) -> None:
-    """One legend for all panels, below them."""
-    handles = {label: handle for ax in axes for handle, label in zip(*ax.get_legend_handles_labels(), strict=True)}
-    fig.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=min(len(handles), 6))

@@ -53,12 +53,14 @@ def per_seed(table: pd.DataFrame, metric: str, method: str, l0: float) -> pd.Ser
     if rows["ema_decay"].notna().any():
         rows = rows[rows["ema_decay"] == rows["ema_decay"].max()]  # the slow average, the better one in the paper too
     tuned = ["l2", "gamma", "reference_fraction"]
-    matched = at_l0(rows, l0, ["explained_variance", metric]).fillna(dict.fromkeys(tuned, 0.0))
+    metrics = list(dict.fromkeys(["explained_variance", metric]))
+    matched = at_l0(rows, l0, metrics).fillna(dict.fromkeys(tuned, 0.0))
     explained = matched.groupby(tuned)["explained_variance"]
     candidates = explained.mean()[explained.count() == explained.count().max()]
     if candidates.isna().all():
         return pd.Series(np.nan, index=sorted(set(table["seed"])))
-    return matched.set_index([*tuned, "seed"])[metric].loc[candidates.idxmax()]
+    chosen = np.logical_and.reduce([matched[t] == v for t, v in zip(tuned, candidates.idxmax(), strict=True)])
+    return matched[chosen].set_index("seed")[metric]
 
 
 def compare(experiment: str, metric: str, a: str, b: str, why: str, *, l0: float, scale: float = 1.0, **at) -> Check:
@@ -207,7 +209,7 @@ def coherence_starves(init: str) -> Check:
         why = (
             f"Plain L1, lambda_1 = .001: {levels} (in the last training window {window[top].mean():.1f} % at {top:g})."
         )
-        return judge((dead[top] - dead[0.0]).to_numpy(float), why, supported_above=DEAD_MARGIN, contradicted_below=0.0)
+        return judge((dead[top] - dead[0.0]).to_numpy(float), why, supported_above=DEAD_MARGIN, contradicted_below=1.0)
 
     return check
 

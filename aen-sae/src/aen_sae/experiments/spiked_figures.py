@@ -38,8 +38,8 @@ def _plain(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _matched(table: pd.DataFrame, metric: str) -> pd.DataFrame:
-    """`metric` at L0 = L0_SPIKED per method, init, rho and seed; of several lambda_2 the one that explains most variance."""
-    values = list({metric, "explained_variance"})
+    """`metric` at L0 = 8 per method, init, rho and seed; of several lambda_2 the one that explains most variance."""
+    values = list(dict.fromkeys(["explained_variance", metric]))
     matched = at_l0(table, L0_SPIKED, values).dropna(subset=[metric])
     means = matched.groupby(["method", "init", "rho", "l2"], dropna=False)["explained_variance"].mean().reset_index()
     best = means.sort_values("explained_variance", ascending=False).drop_duplicates(["method", "init", "rho"])

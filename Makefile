@@ -5,6 +5,7 @@ PYTHON ?= python3
 PRESET ?= default
 JOBS ?= 2
 SCHEDULER ?=
+DEVICE ?=
 
 BIN := .venv/bin
 PAPERS := $(filter-out shared,$(patsubst %/pyproject.toml,%,$(wildcard */pyproject.toml)))
@@ -16,7 +17,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 help:
 	@echo "make reproduce-PAPER   reproduce one paper: figures, tables, a verdict on every claim"
-	@echo "                       PRESET=smoke|default|paper   JOBS=2   SCHEDULER=tcp://host:port"
+	@echo "                       PRESET=smoke|default|paper  JOBS=2  SCHEDULER=tcp://host:port  DEVICE=cuda"
 	@echo "make reproduce-all     reproduce every paper"
 	@echo "make test-PAPER        run one paper's tests (test-shared: those of the utilities)"
 	@echo "make test-all          run all tests"
@@ -41,7 +42,8 @@ $(BIN)/python:
 
 reproduce-all: $(PAPERS:%=reproduce-%)
 reproduce-%: .venv/.%
-	$(BIN)/$* reproduce --preset $(PRESET) --jobs $(JOBS) $(if $(SCHEDULER),--scheduler $(SCHEDULER))
+	$(BIN)/$* reproduce --preset $(PRESET) --jobs $(JOBS) \
+	  $(if $(SCHEDULER),--scheduler $(SCHEDULER)) $(if $(DEVICE),--device $(DEVICE))
 
 test-all: test-shared $(PAPERS:%=test-%)
 test-%: .venv/.%

@@ -5,15 +5,12 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from aen_sae.experiments.appearance import COLORS, INIT_LABELS, MARKERS
+from aen_sae.experiments.appearance import COLORS, INIT_LABELS, MARKERS, legend_below, plain_log_axis
 from aen_sae.experiments.grids import LABELS
-from aen_sae.experiments.matched import at_l0
+from aen_sae.experiments.matched import L0_SPIKED, at_l0
 from repro_shared.claims import mean_interval
 from repro_shared.plotting import figure
 from repro_shared.runlog import Results
-
-L0_SPIKED = 8.0
-"""The L0 at which methods are compared."""
 
 
 def draw(results: Results) -> dict[str, Figure]:

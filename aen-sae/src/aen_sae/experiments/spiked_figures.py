@@ -212,5 +212,7 @@ def _weights(results: Results) -> Figure:
     axes[0].set(yscale="log", xlabel="latent, by rate", ylabel="firing rate (0 drawn at 1e-5)")
     axes[1].set(xlabel="latent, by weight", ylabel="weight omega")
     axes[2].set(xscale="log", xlabel="lambda_1", ylabel="dead latents (%)")
-    axes[0].legend(fontsize=6)
+    axes[2].set_xticks(ticks := sorted(set(table["l1"])), [f"{tick:g}" for tick in ticks])
+    axes[2].minorticks_off()
+    legend_below(fig, axes)
     return fig

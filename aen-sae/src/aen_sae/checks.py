@@ -200,6 +200,8 @@ def coherence_starves(init: str) -> Check:
         """
         table = results["spiked"].table
         table = table[(table["method"] == "l1") & (table["init"] == init) & np.isclose(table["l1"], 0.001)]
+        if table.empty:
+            return judge(np.array([]), "Plain L1 was not run at lambda_1 = .001.")
         dead, window = (
             100 * table.pivot_table(index="seed", columns="rho", values=values)
             for values in ("dead_fraction", "dead_window")

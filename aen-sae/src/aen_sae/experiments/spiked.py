@@ -222,7 +222,7 @@ def _smoke() -> list[Config]:
     """Every method, far too small to learn anything."""
     at = Config(
         n=16, d=32, active=3, steps=150, delay=30, ramp_steps=10, window=30, eval_samples=1_000, batch_size=64,
-        l1=(0.0005, 0.004), l2=(0.0005,), ema_decay=(0.99,), k=(3, 6), jumprelu_l0=(0.3,), gated_l1=(0.3,),
+        l1=(0.001, 0.004), l2=(0.0005,), ema_decay=(0.99,), k=(3, 6), jumprelu_l0=(0.3,), gated_l1=(0.3,),
     )  # fmt: skip
     cells = []
     for seed, init in product(range(2), ("published", "centered")):

@@ -6,10 +6,17 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")  # read when huggingface_hub is imp
 
 import json
 
+import jaxtyping
 import numpy as np
 import pytest
 
 CORPUS = [f"Document {i}: " + "the quick brown fox jumps over the lazy dog; " * (1 + i % 4) for i in range(40)]
+
+
+@pytest.fixture
+def unchecked(monkeypatch):
+    """As for a user: nothing checks shapes and types before our own messages do."""
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
 
 
 @pytest.fixture(scope="session")

@@ -109,6 +109,14 @@ def test_an_unusable_cache_folder_is_one_line(split, windows, tmp_path):
         ActivationStore.extract(split, windows, tmp_path / "file")
 
 
+@pytest.mark.parametrize("damage", [lambda path: path.unlink(), lambda path: path.write_bytes(path.read_bytes()[:500])])
+def test_a_damaged_store_is_one_line(split, store, windows, tmp_path, damage):
+    (path,) = (tmp_path / "activations").glob("*/x.npy")
+    damage(path)
+    with pytest.raises(UserError, match="are damaged: remove that folder"):
+        ActivationStore.extract(split, windows, tmp_path)
+
+
 def test_an_epoch_of_the_replay_shows_every_token_once(store):
     x = store.tensor()
     batches = list(itertools.islice(Replay(x, 40, seed=0), 2 * (len(x) // 40)))

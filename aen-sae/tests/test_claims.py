@@ -18,8 +18,9 @@ SEEDS = range(4)
 def spiked_world() -> pd.DataFrame:
     """AEN beats everything; published initialisation starves; lambda_1 of .001, .002, .004 gives L0 = 16, 8, 4."""
     methods = {  # dead share at rho = .9 with the published initialisation, F1, amplitude, gap
-        "l1": (0.5, 0.4, 0.7, 0.2), "elastic_net": (0.45, 0.4, 0.7, 0.2), "adaptive_lasso": (0.4, 0.5, 0.8, 0.1),
-        "aen": (0.3, 0.6, 0.9, 0.1), "topk": (0.95, 0.3, 0.9, np.nan),
+        "l1": (0.6, 0.4, 0.7, 0.2), "elastic_net": (0.45, 0.4, 0.7, 0.2), "adaptive_lasso": (0.35, 0.5, 0.8, 0.1),
+        "aen": (0.3, 0.6, 0.9, 0.1), "topk": (0.95, 0.3, 0.9, np.nan), "topk_auxk": (0.6, 0.3, 0.9, np.nan),
+        "gated": (0.5, 0.5, 0.9, np.nan),
     }  # fmt: skip
     rows = []
     for method, (dead, f1, amplitude, gap) in methods.items():
@@ -30,9 +31,11 @@ def spiked_world() -> pd.DataFrame:
                         noise = 0.002 * np.sin(7 * seed + i)
                         share = dead * rho / 0.9 * (1 if init == "published" else 0.4)
                         adaptive = method in ("adaptive_lasso", "aen")
+                        penalised = np.isfinite(gap)
                         row = {
-                            "method": method, "statistic": "published", "init": init, "rho": rho, "seed": seed,
-                            "l1": np.nan if method == "topk" else l1, "k": l0 if method == "topk" else np.nan, "l0": l0,
+                            "method": method, "active": 4, "statistic": "published", "init": init,
+                            "rho": rho, "seed": seed,
+                            "l1": l1 if penalised else np.nan, "k": np.nan if penalised else l0, "l0": l0,
                             "l2": 0.0005 if method in ("elastic_net", "aen") else np.nan,
                             "gamma": 0.5 if adaptive else np.nan,
                             "ema_decay": 0.999 if adaptive else np.nan,
@@ -111,23 +114,29 @@ def both(id: str, change: Callable[[str], Callable]) -> dict[str, Callable]:
 
 
 AEN = {"rho": 0.9, "method": "aen"}
+
+
+def starved_elastic_net(init: str) -> Callable:
+    return plant("spiked", "dead_fraction", lambda old: old + 0.2, rho=0.9, method="elastic_net", init=init)
+
+
+def starved_aen(init: str) -> Callable:
+    change = lambda old: old + 0.9  # noqa: E731
+    return plant("spiked", "dead_fraction", change, ema_decay=0.999, statistic="published", init=init, **AEN)
+
+
 PLANTS: dict[str, Callable[[dict[str, Results]], None]] = {
     **both(
         "C1-coherence-starves",
         lambda init: plant("spiked", "dead_fraction", lambda old: 0 * old, method="l1", init=init),
     ),
+    **both("C1-equal-l0", lambda init: plant("spiked", "dead_fraction", lambda old: 0 * old, method="l1", init=init)),
     **both("C2-less-than-topk", lambda init: plant("spiked", "dead_fraction", lambda old: old + 0.9, init=init, **AEN)),
     **both("C2-less-than-l1", lambda init: plant("spiked", "dead_fraction", lambda old: old + 0.9, init=init, **AEN)),
-    **both(
-        "C2-l2-revives",
-        lambda init: plant("spiked", "dead_fraction", lambda old: old + 0.2, rho=0.9, method="elastic_net", init=init),
-    ),
-    **both(
-        "C2-weights-revive",
-        lambda init: plant(
-            "spiked", "dead_fraction", lambda old: old + 0.9, ema_decay=0.999, statistic="published", init=init, **AEN
-        ),
-    ),
+    **both("C2-l2-equal-lambda", lambda init: starved_elastic_net(init)),
+    **both("C2-l2-equal-l0", lambda init: starved_elastic_net(init)),
+    **both("C2-weights-equal-lambda", lambda init: starved_aen(init)),
+    **both("C2-weights-equal-l0", lambda init: starved_aen(init)),
     "C3-lipschitz": plant("theory", "adversarial_pairs", 1.6, part="lipschitz", l2=0.1, seed=0, rho=0.9),
     "C3-l1-unstable": plant("theory", "local_worst", 1.0, part="lipschitz", l2=0.0),
     **both("C3-amortisation", lambda init: plant("spiked", "code_distance", lambda old: old + 1, init=init, **AEN)),
@@ -152,6 +161,12 @@ PLANTS: dict[str, Callable[[dict[str, Results]], None]] = {
         "C7-llm-starvation", lambda init: plant("llm", "dead_fraction", lambda old: old + 0.5, init=init, method="aen")
     ),
     "C8-differentiable": plant("spiked", "gradient_error", 0.5, method="aen"),
+    **both("B1-auxk", lambda init: starved_aen(init)),
+    **both("B2-gated", lambda init: starved_aen(init)),
+    **both(
+        "B3-gated-reconstruction",
+        lambda init: plant("spiked", "explained_variance", lambda old: old - 0.1, init=init, **AEN),
+    ),
     "I1-init-topk": plant("spiked", "dead_fraction", lambda old: 0.9 + old / 100, rho=0.9, method="topk"),
     "I2-init-l1": plant("spiked", "dead_fraction", lambda old: 0.5 + old / 100, rho=0.9, method="l1"),
     **both(
@@ -215,7 +230,7 @@ def test_one_variant_stands_for_the_method_in_every_claim():
 
 
 @pytest.mark.parametrize(
-    "id", [id for id in PLANTS if id.startswith(("C2-less", "C4", "C5-tr", "C6", "C7", "W", "C1"))]
+    "id", [id for id in PLANTS if id.startswith(("C2", "C4", "C5-tr", "C6", "C7", "W", "C1", "B"))]
 )
 def test_one_seed_is_never_enough_for_a_statement_about_seeds(id):
     results = world()

@@ -163,7 +163,7 @@ def test_unconverged_samples_are_reported_with_what_to_do():
         ({"x": torch.full((2, 32), float("inf"))}, "nan or inf"),
     ],
 )
-def test_bad_input_is_refused_in_one_line(change, message):
+def test_bad_input_is_refused_in_one_line(change, message, unchecked):
     x, dictionary, weights = problem()
     good = {"x": x, "dictionary": dictionary, "l1": L1, "l2": L2, "weights": weights}
     with pytest.raises(ValueError, match=message):
@@ -274,6 +274,7 @@ def test_the_amortisation_gap_is_zero_for_exact_codes_and_the_excess_objective_f
     torch.testing.assert_close(gap.achieved - gap.optimal, excess.detach())
     assert (excess > 0).all() and gap.total.item() == pytest.approx(excess.mean().item())
     assert gap.relative.item() == pytest.approx((excess.mean() / gap.optimal.mean()).item())
+    assert gap.distance.item() == pytest.approx(((encoder - exact).norm() / exact.norm()).item(), rel=1e-6)
     assert not gap.total.requires_grad
     assert amortisation_gap(x, exact, dictionary, L1, L2, weights, tol=1e-10).relative.abs() < 1e-12
 

@@ -14,7 +14,6 @@ from aen_sae.irrepresentable import (
     irrepresentable_lhs,
     starvation_forecast,
     support_margin,
-    support_scores,
 )
 from aen_sae.spiked import sample_supports, spiked_dictionary
 
@@ -123,15 +122,6 @@ def test_codes_with_a_wrong_support_are_not_certified_and_stay_as_they_are():
         result, certified = exact_codes(x, wrong, atoms, L1, 0.1)
         assert certified.tolist() == [i != row for i in range(4)]
         assert torch.equal(result[row], wrong[row])
-
-
-def test_support_scores_equal_hand_counts():
-    true = torch.tensor([[1, 1, 0, 0], [1, 0, 0, 0], [0, 0, 0, 0], [1, 1, 1, 0]], dtype=torch.bool)
-    found = torch.tensor([[1, 0, 1, 1], [0, 0, 0, 0], [0, 0, 0, 0], [1, 1, 1, 0]], dtype=torch.bool)
-    scores = support_scores(found, true)
-    assert scores.precision.tolist() == pytest.approx([1 / 3, 1, 1, 1])
-    assert scores.recall.tolist() == pytest.approx([1 / 2, 0, 1, 1])
-    assert scores.f1.tolist() == pytest.approx([2 / 5, 0, 1, 1])
 
 
 def test_global_support_equals_hand_counts():

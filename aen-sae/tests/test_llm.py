@@ -98,6 +98,8 @@ def test_the_paper_preset_is_the_published_grid():
     counts = {m: sum(len(c.members(m)) for c in pythia) for m in llm.PENALISED + ("topk",)}
     assert counts == {"l1": 5, "elastic_net": 12, "adaptive_lasso": 36, "aen": 144, "topk": 6}  # 203 configurations
     assert len({c.seed for c in llm.PRESETS["paper"] if "pythia" in c.model}) == 3
-    at_rho = [c for c in spiked.PRESETS["paper"] if c.rho == 0.9 and c.seed == 0 and c.init == "published"]
-    assert sum(len(c.members(*spiked.PENALISED, "topk")) for c in at_rho) == 114
+    for rho in (0.0, 0.9):
+        at_rho = [c for c in spiked.PRESETS["paper"] if c.rho == rho and c.seed == 0 and c.init == "published"]
+        published = [c for c in at_rho if "topk" in c.method or c.method == ("l1",)]
+        assert sum(len(c.members(*spiked.PENALISED, "topk")) for c in published) == 114
     assert {c.rho for c in spiked.PRESETS["paper"]} == {0.0, 0.3, 0.5, 0.7, 0.9}

@@ -81,21 +81,13 @@ def test_manual_gradients_equal_autograd_to_rounding():
             torch.testing.assert_close(stack.parameters[name].grad[i].reshape(p.shape), p.grad, atol=1e-7, rtol=1e-5)
 
 
-def naive_auxk_loss(parameters, x, k, k_aux, dead, coefficient):
-    """TopK loss plus AuxK: the strongest dead latents reconstruct what is left over."""
-    pre = (x - parameters["b_dec"]) @ parameters["W_enc"] + parameters["b_enc"]
-    top = pre.topk(k)
-    h = torch.zeros_like(pre).scatter(1, top.indices, top.values.relu())
-    residual = x - h @ parameters["W_dec"] - parameters["b_dec"]
-    strength = pre.masked_fill(~dead, -torch.inf).topk(min(k_aux, int(dead.sum())))
-    z = torch.zeros_like(pre).scatter(1, strength.indices, strength.values.relu())
-    return residual.square().mean() + coefficient * (residual.detach() - z @ parameters["W_dec"]).square().mean()
+@pytest.mark.parametrize("every", [2, 8])  # 12 dead latents are more than n / 2 = 6, 3 are fewer
+def test_auxk_gradients_equal_autograd_of_saelens_loss(every):
+    from sae_lens import TopKTrainingSAE, TopKTrainingSAEConfig
 
-
-def test_auxk_gradients_equal_autograd_of_the_naive_loss():
     recipes = [Recipe(k=2, auxk=0.5), Recipe(k=4), Recipe(k=3, auxk=1.0)]
     stack = Stack(recipes, initial(), Training(window=3, lr=0.0))
-    stack.silent_steps[:, ::2] = 5  # half of the latents are dead
+    stack.silent_steps[:, ::every] = 5
     stack.steps = 10
     x = next(stream())
     parameters = [
@@ -106,7 +98,18 @@ def test_auxk_gradients_equal_autograd_of_the_naive_loss():
     dead = stack.dead()
     assert dead.any() and not dead.all()
     for i, (recipe, at) in enumerate(zip(recipes, parameters, strict=True)):
-        naive_auxk_loss(at, x, recipe.k, N // 2, dead[i], recipe.auxk).backward()
+        pre = (x - at["b_dec"]) @ at["W_enc"] + at["b_enc"]
+        top = pre.topk(recipe.k)
+        xhat = torch.zeros_like(pre).scatter(1, top.indices, top.values.relu()) @ at["W_dec"] + at["b_dec"]
+        peer = TopKTrainingSAE(
+            TopKTrainingSAEConfig(
+                d_in=N, d_sae=D, k=recipe.k, aux_loss_coefficient=recipe.auxk, rescale_acts_by_decoder_norm=False
+            )
+        )
+        del peer.W_dec
+        peer.W_dec = at["W_dec"]
+        aux = peer.calculate_topk_aux_loss(sae_in=x, sae_out=xhat, hidden_pre=pre, dead_neuron_mask=dead[i])
+        ((x - xhat).square().mean() + aux / N).backward()  # SAELens sums over the n inputs
         for name, p in at.items():
             torch.testing.assert_close(stack.parameters[name].grad[i].reshape(p.shape), p.grad, atol=1e-7, rtol=1e-5)
 
@@ -248,8 +251,27 @@ def test_more_active_latents_than_there_are_is_refused():
 def test_a_checkpoint_of_other_saes_is_refused(tmp_path):
     checkpoint = tmp_path / "stacks.safetensors"
     train([Stack(PENALISED, initial(), TRAINING)], stream(), 30, checkpoint, checkpoint_every=20)
-    with pytest.raises(ValueError, match="belongs to SAEs with other settings"):
+    with pytest.raises(UserError, match="belongs to SAEs with other settings"):
         train([Stack(PENALISED[:2], initial(), TRAINING)], stream(), 30, checkpoint)
+
+
+@pytest.mark.parametrize(
+    "content", [lambda whole: whole[: len(whole) // 2], lambda whole: b"", lambda whole: b"x" * 99]
+)
+def test_a_damaged_checkpoint_is_one_clear_line(tmp_path, content):
+    checkpoint = tmp_path / "stacks.safetensors"
+    train([Stack(PENALISED, initial(), TRAINING)], stream(), 30, checkpoint, checkpoint_every=20)
+    checkpoint.write_bytes(content(checkpoint.read_bytes()))
+    with pytest.raises(UserError, match="is damaged .* remove it"):
+        train([Stack(PENALISED, initial(), TRAINING)], stream(), 30, checkpoint)
+
+
+def test_a_safetensors_file_from_elsewhere_is_refused(tmp_path):
+    from safetensors.torch import save_file
+
+    save_file({"W_enc": torch.zeros(2)}, tmp_path / "other.safetensors")
+    with pytest.raises(UserError, match="belongs to SAEs with other settings"):
+        train([Stack(PENALISED, initial(), TRAINING)], stream(), 30, tmp_path / "other.safetensors")
 
 
 def test_data_that_ends_early_is_a_clear_error():

@@ -108,7 +108,7 @@ def test_the_closed_form_agrees_with_the_solver_on_every_sample(records):
         ({"samples": 1}, "samples > 1"),
     ],
 )
-def test_a_config_that_makes_no_sense_is_refused_with_what_to_do(change, message):
+def test_a_config_that_makes_no_sense_is_refused_with_what_to_do(change, message, unchecked):
     with pytest.raises(ValueError, match=message):
         Config(**change)
 

@@ -26,6 +26,7 @@ from torch import Tensor
 from aen_sae.corpus import TokenWindows, token_hash
 from aen_sae.language_model import SplitModel, cache_directory, locked_folder
 from aen_sae.seeds import generator
+from repro_shared import UserError
 
 
 def normalise(a: Float[Tensor, "*tokens n"]) -> tuple[Float[Tensor, "*tokens n"], Float[Tensor, "*tokens 1"]]:
@@ -74,7 +75,12 @@ class ActivationStore:
                 if not (folder / key).is_dir():
                     _extract(model, windows, first, windows_per_forward, scratch)
                     os.rename(scratch, folder / key)
-        x, scale = (np.load(folder / key / f"{name}.npy", mmap_mode="r") for name in ("x", "scale"))
+        try:
+            x, scale = (np.load(folder / key / f"{name}.npy", mmap_mode="r") for name in ("x", "scale"))
+        except (OSError, ValueError, EOFError) as error:  # missing, shorter than its header says, no header
+            raise UserError(
+                f"the activations in {folder / key} are damaged: remove that folder and run again"
+            ) from error
         return cls(x, scale, first)
 
     def __len__(self) -> int:

@@ -2,10 +2,10 @@
 
 "Feature Starvation as Geometric Instability in Sparse Autoencoders", Chaudhry, Yano and Monod, arXiv 2605.05341v1.
 Published numbers come from the authors' result files (seed 0 for the spiked model, mean of 3 seeds for Pythia-70M) by
-the procedure that our own go through, at L0 = 16 (the teacher's k, where AEN has runs) and L0 = 64. Plain L1 has no
-published run between L0 = 1.5 and 60 at rho = .9, so its value there is a long interpolation. Where the initialisation
-matters, a claim is judged for both: the published one (random untied weights, b_d = 0) and the centered one (tied
-weights, b_d = mean of the data).
+the procedure that our own go through, at L0 = 16 (the teacher's k, where AEN has runs; 8 for the fast average) and
+L0 = 64. Plain L1 and elastic net have no published run at rho = .9 between L0 = 2 and 60, so their values there are
+long interpolations, and are marked so. Where the initialisation matters, a claim is judged for both: the published one
+(random untied weights, b_d = 0) and the centered one (tied weights, b_d = mean of the data).
 """
 
 from collections.abc import Callable
@@ -16,8 +16,10 @@ from aen_sae.checks import (
     LLM_DEAD_MARGIN,
     MARGIN,
     Check,
+    Variant,
     at_equal_lambda,
     coherence_starves,
+    coherence_starves_at_equal_l0,
     compare,
     differentiable,
     exact_codes,
@@ -28,7 +30,6 @@ from aen_sae.checks import (
     lipschitz_l1,
     raw_patching,
 )
-from aen_sae.experiments.matched import L0_LLM, L0_SPIKED
 from repro_shared.claims import Claim
 
 SPIKED = {"source": "abstract; authors' spiked result file", "kind": "published", "experiment": "spiked"}
@@ -36,13 +37,15 @@ PYTHIA = {"source": "abstract; authors' Pythia-70M result file", "kind": "publis
 UNMEASURED = {"source": "abstract (not measured by the authors)", "kind": "published", "experiment": "spiked"}
 THEOREM = {"source": "abstract (theorem); constants: our derivation", "kind": "theorem", "experiment": "theory"}
 DERIVED = {"source": "our derivation", "kind": "derived"}
+UNTRIED = {"source": "ours: a baseline that the authors did not run", "kind": "derived", "experiment": "spiked"}
 DEAD, OF_DEAD = "points of dead latents", {"metric": "dead_fraction", "scale": 100.0}
 FEWER_DEAD = {"supported_below": -DEAD_MARGIN, "contradicted_above": 0.0}
+MORE_DEAD = {"supported_above": DEAD_MARGIN, "contradicted_below": 0.0}
 BETTER = {"supported_above": MARGIN, "contradicted_below": 0.0}
 
 
 def both_inits(
-    id: str, statement: str, check: Callable[[str], Check], published: float | None, **fields
+    id: str, statement: str, check: Callable[[str], Check], published: float | str | None, **fields
 ) -> list[Claim]:
     """One claim per initialisation; the published value belongs to the published one."""
     return [
@@ -57,29 +60,23 @@ def both_inits(
     ]
 
 
-def spiked(metric: str, a: str, b: str, **options) -> Callable[[str], Check]:
-    """Comparison at rho = .9 and L0 = 8, for either initialisation."""
-    why = "rho = .9, L0 = 8."
-    return lambda init: compare("spiked", metric, a, b, why, l0=L0_SPIKED, rho=0.9, init=init, **options)
+def spiked(metric: str, a: Variant, b: Variant, why: str = "", **options) -> Callable[[str], Check]:
+    """Comparison at rho = .9 and equal L0, for either initialisation."""
+    return lambda init: compare("spiked", metric, a, b, f"rho = .9. {why}".strip(), rho=0.9, init=init, **options)
 
 
-def llm(metric: str, a: str, b: str, why: str = "", **options) -> Callable[[str], Check]:
-    """Comparison on the language model at L0 = 64, for either initialisation."""
-    return lambda init: compare("llm", metric, a, b, f"L0 = 64. {why}".strip(), l0=L0_LLM, init=init, **options)
+def llm(metric: str, a: Variant, b: Variant, why: str = "", **options) -> Callable[[str], Check]:
+    """Comparison on the language model at equal L0, for either initialisation."""
+    return lambda init: compare("llm", metric, a, b, why, init=init, **options)
 
 
-def variant(a: dict, b: dict, why: str = "", **threshold: float) -> Callable[[str], Check]:
-    """Comparison of two variants at rho = .9 and equal lambda_1, for either initialisation."""
-
-    def check(init: str) -> Check:
-        at = {"rho": 0.9, "init": init}
-        return at_equal_lambda(a | at, b | at, f"rho = .9. {why}".strip(), **threshold)
-
-    return check
+def equal_lambda(a: Variant, b: Variant, why: str = "", **threshold: float) -> Callable[[str], Check]:
+    """Dead latents at rho = .9, lambda_1 = .001 and lambda_2 = 5e-4, for either initialisation."""
+    why = f"rho = .9, lambda_1 = .001, lambda_2 = 5e-4. {why}".strip()
+    return lambda init: at_equal_lambda(a, b, why, init=init, l2=0.0005, **threshold)
 
 
-AEN = {"method": "aen", "ema": "slow", "statistic": "published", "l2": 0.0005}
-ELASTIC_NET = {"method": "elastic_net", "l2": 0.0005}
+L1, ELASTIC_NET, AEN, TOPK = (Variant(method) for method in ("l1", "elastic_net", "aen", "topk"))
 
 CLAIMS: list[Claim] = [
     # C1: l1 SAEs starve, and the cause is geometric
@@ -92,11 +89,20 @@ CLAIMS: list[Claim] = [
         figure="starvation",
         **SPIKED,
     ),
+    *both_inits(
+        "C1-equal-l0",
+        "L1 SAEs starve more as the dictionary becomes more coherent, also at equal L0: rho = .9 minus rho = 0",
+        coherence_starves_at_equal_l0,
+        "about +61, by a long interpolation",
+        unit=DEAD,
+        figure="starvation",
+        **SPIKED,
+    ),
     # C2: AEN cuts starvation, hard thresholds do not
     *both_inits(
         "C2-less-than-topk",
         "At rho = .9 AEN has fewer dead latents than TopK at equal L0",
-        spiked(a="aen", b="topk", **OF_DEAD, **FEWER_DEAD),
+        spiked(a=AEN, b=TOPK, **OF_DEAD, **FEWER_DEAD),
         -50.6,
         unit=DEAD,
         figure="initialisation",
@@ -105,34 +111,52 @@ CLAIMS: list[Claim] = [
     *both_inits(
         "C2-less-than-l1",
         "At rho = .9 AEN has fewer dead latents than plain L1 at equal L0",
-        spiked(a="aen", b="l1", **OF_DEAD, **FEWER_DEAD),
-        None,
+        spiked(a=AEN, b=L1, **OF_DEAD, **FEWER_DEAD),
+        "about −16, by a long interpolation",
         unit=DEAD,
         figure="initialisation",
         **SPIKED,
     ),
     *both_inits(
-        "C2-l2-revives",
+        "C2-l2-equal-lambda",
         "The l2 term lowers starvation: elastic net minus L1 at equal lambda_1",
-        variant(ELASTIC_NET, {"method": "l1"}, "lambda_2 = 5e-4.", supported_below=0.0),
-        -6.1,
+        equal_lambda(ELASTIC_NET, L1, supported_below=0.0),
+        -5.0,
         unit=DEAD,
-        figure="dead_vs_coherence",
+        figure="dead_vs_l0",
         **SPIKED,
     ),
     *both_inits(
-        "C2-weights-revive",
+        "C2-l2-equal-l0",
+        "The l2 term lowers starvation: elastic net minus L1 at equal L0",
+        spiked(a=ELASTIC_NET, b=L1, **OF_DEAD, **FEWER_DEAD),
+        "about +2, by a long interpolation",
+        unit=DEAD,
+        figure="dead_vs_l0",
+        **SPIKED,
+    ),
+    *both_inits(
+        "C2-weights-equal-lambda",
         "Adaptive weights lower starvation: AEN minus elastic net at equal lambda_1 and lambda_2",
-        variant(
+        equal_lambda(
             AEN,
             ELASTIC_NET,
             "Outside the busiest 5 % all weights lie in [1, 10] and so punish rare latents; in the authors' own file "
             "AEN has more dead latents than the elastic net in 76 % of 360 pairs.",
             supported_below=0.0,
         ),
-        2.5,
+        2.0,
         unit=DEAD,
-        figure="weights",
+        figure="dead_vs_l0",
+        **SPIKED,
+    ),
+    *both_inits(
+        "C2-weights-equal-l0",
+        "Adaptive weights lower starvation: AEN minus elastic net at equal L0",
+        spiked(a=AEN, b=ELASTIC_NET, **OF_DEAD, **FEWER_DEAD),
+        "about −18, by a long interpolation",
+        unit=DEAD,
+        figure="dead_vs_l0",
         **SPIKED,
     ),
     # C3: with the l2 term the coding map is Lipschitz, and within reach of a shallow encoder
@@ -158,7 +182,7 @@ CLAIMS: list[Claim] = [
         "C3-amortisation",
         "A shallow encoder comes closer to the exact AEN code than to the exact l1 code: relative distance from it, "
         "AEN minus L1 at equal L0",
-        spiked("code_distance", "aen", "l1", supported_below=-MARGIN, contradicted_above=0.0),
+        spiked("code_distance", AEN, L1, supported_below=-MARGIN, contradicted_above=0.0),
         None,
         unit="relative distance",
         figure="recovery",
@@ -177,7 +201,7 @@ CLAIMS: list[Claim] = [
     *both_inits(
         "C4-no-shrinkage",
         "Adaptive weights reduce the shrinkage of trained SAEs: amplitude of recovered latents, AEN minus elastic net",
-        spiked("amplitude_ratio", "aen", "elastic_net", **BETTER),
+        spiked("amplitude_ratio", AEN, ELASTIC_NET, **BETTER),
         None,
         unit="amplitude ratio",
         figure="recovery",
@@ -215,7 +239,7 @@ CLAIMS: list[Claim] = [
     *both_inits(
         "C5-trained-support",
         "Trained AEN SAEs find the active atoms better than L1 SAEs at equal L0: support F1 under the best matching",
-        spiked("f1", "aen", "l1", **BETTER),
+        spiked("f1", AEN, L1, **BETTER),
         None,
         unit="F1",
         figure="recovery",
@@ -227,8 +251,8 @@ CLAIMS: list[Claim] = [
         "On a language model AEN reconstructs as well as TopK at equal L0, within .02 of explained variance",
         llm(
             "explained_variance",
-            "aen",
-            "topk",
+            AEN,
+            TOPK,
             "In the authors' own runs TopK is ahead at every L0.",
             supported_above=-MARGIN,
         ),
@@ -240,7 +264,7 @@ CLAIMS: list[Claim] = [
     *both_inits(
         "C6-cross-entropy",
         "On a language model AEN preserves predictions as well as TopK at equal L0, within .02 of CE recovered",
-        llm("ce_recovered", "aen", "topk", supported_above=-MARGIN),
+        llm("ce_recovered", AEN, TOPK, supported_above=-MARGIN),
         None,  # the published ones were made with a wrong patch, and on two hosts that disagree about the clean model
         unit="cross-entropy recovered",
         figure="frontier",
@@ -251,8 +275,8 @@ CLAIMS: list[Claim] = [
         "C7-llm-starvation",
         "On a language model AEN has fewer dead latents than TopK at equal L0",
         llm(
-            a="aen",
-            b="topk",
+            a=AEN,
+            b=TOPK,
             why="In the authors' windows starvation is mild for every method.",
             **OF_DEAD,
             supported_below=-LLM_DEAD_MARGIN,
@@ -272,6 +296,34 @@ CLAIMS: list[Claim] = [
         figure=None,
         check=differentiable,
         **UNMEASURED,
+    ),
+    # Ours: usual baselines that the authors did not run
+    *both_inits(
+        "B1-auxk",
+        "AEN has fewer dead latents than TopK with AuxK, the usual remedy, at equal L0",
+        spiked(a=AEN, b=Variant("topk_auxk"), **OF_DEAD, **FEWER_DEAD),
+        None,
+        unit=DEAD,
+        figure="initialisation",
+        **UNTRIED,
+    ),
+    *both_inits(
+        "B2-gated",
+        "AEN has fewer dead latents than SAELens's gated SAE at equal L0",
+        spiked(a=AEN, b=Variant("gated"), **OF_DEAD, **FEWER_DEAD),
+        None,
+        unit=DEAD,
+        figure="initialisation",
+        **UNTRIED,
+    ),
+    *both_inits(
+        "B3-gated-reconstruction",
+        "AEN reconstructs as well as SAELens's gated SAE at equal L0, within .02 of explained variance",
+        spiked("explained_variance", AEN, Variant("gated"), supported_above=-MARGIN),
+        None,
+        unit="explained variance",
+        figure="pareto",
+        **UNTRIED,
     ),
     # Ours: the initialisation, the weights, the evaluation
     Claim(
@@ -296,17 +348,17 @@ CLAIMS: list[Claim] = [
     ),
     *both_inits(
         "W1-fast-average",
-        "A fast activity average (beta = .999 of 50,000 steps) starves: AEN, fast minus slow, equal lambda",
-        variant(AEN | {"ema": "fast"}, AEN, supported_above=DEAD_MARGIN, contradicted_below=0.0),
-        18.5,
+        "A fast activity average (beta = .999 of 50,000 steps) starves: AEN, fast minus slow, at equal L0",
+        spiked(a=Variant("aen", ema="fast"), b=AEN, **OF_DEAD, **MORE_DEAD),
+        31.6,
         unit=DEAD,
         figure="weights",
         **SPIKED,
     ),
     *both_inits(
         "W2-hidden-schedule",
-        "Starting the average at 1 without bias correction keeps AEN alive: debiased minus published",
-        variant(AEN | {"statistic": "debiased"}, AEN, supported_above=DEAD_MARGIN, contradicted_below=0.0),
+        "Starting the average at 1 without bias correction keeps AEN alive: debiased minus published, at equal L0",
+        spiked(a=Variant("aen", "debiased"), b=AEN, **OF_DEAD, **MORE_DEAD),
         None,
         unit=DEAD,
         experiment="spiked",
@@ -315,8 +367,8 @@ CLAIMS: list[Claim] = [
     ),
     *both_inits(
         "W3-rarity",
-        "Weights from E[h | h > 0], which do not punish rarity, starve less: minus published, equal lambda",
-        variant(AEN | {"statistic": "conditional"}, AEN, **FEWER_DEAD),
+        "Weights from E[h | h > 0], which do not punish rarity, starve less: minus published, at equal L0",
+        spiked(a=Variant("aen", "conditional"), b=AEN, **OF_DEAD, **FEWER_DEAD),
         None,
         unit=DEAD,
         experiment="spiked",

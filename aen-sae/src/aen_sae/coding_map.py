@@ -37,12 +37,14 @@ class CodingMap(NamedTuple):
 
 
 class AmortisationGap(NamedTuple):
-    """How much worse an encoder's codes are than the best codes for the same decoder."""
+    """How far an encoder's codes are from the best codes for the same decoder."""
 
     achieved: Float[Tensor, "*batch"]
     """J(encoder(x)) per sample."""
     optimal: Float[Tensor, "*batch"]
     """J(h*(x)) per sample."""
+    distance: Float[Tensor, ""]
+    """||encoder(x) - h*(x)|| / ||h*(x)||, norms over all samples together."""
 
     @property
     def total(self) -> Float[Tensor, ""]:
@@ -182,7 +184,8 @@ def amortisation_gap(
     if (codes < 0).any():
         raise ValueError("codes must be >= 0: give the codes after the ReLU, not the pre-activations")
     best = coding_map(x, dictionary, l1, l2, weights, tol=tol, max_iterations=max_iterations).codes
-    return AmortisationGap(*(objective(x, h, dictionary, l1, l2, weights) for h in (codes, best)))
+    achieved, optimal = (objective(x, h, dictionary, l1, l2, weights) for h in (codes, best))
+    return AmortisationGap(achieved, optimal, (codes - best).norm() / best.norm())
 
 
 def lipschitz_bound(l2: float) -> float:

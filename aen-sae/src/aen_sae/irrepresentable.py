@@ -114,27 +114,6 @@ def equicoherent_dictionary(d: int, rho: float, dtype: torch.dtype = torch.float
     return small * torch.eye(d, dtype=dtype) + (large - small) / d * torch.ones(d, d, dtype=dtype)
 
 
-class SupportScores(NamedTuple):
-    """Per-sample agreement of a support with the true one."""
-
-    precision: Float[Tensor, " batch"]
-    """True among found; 1 where nothing was found."""
-    recall: Float[Tensor, " batch"]
-    """Found among true; 1 where nothing was to be found."""
-    f1: Float[Tensor, " batch"]
-    """Harmonic mean, 2 |found & true| / (|found| + |true|); 1 where both are empty."""
-
-
-def support_scores(found: Bool[Tensor, "batch d"], true: Bool[Tensor, "batch d"]) -> SupportScores:
-    """Precision, recall and F1 of every sample's support."""
-    hits, n_found, n_true = ((mask.sum(-1)).double() for mask in (found & true, found, true))
-
-    def ratio(part: Tensor, whole: Tensor) -> Tensor:
-        return torch.where(whole > 0, part / whole.clamp_min(1), 1.0)
-
-    return SupportScores(ratio(hits, n_found), ratio(hits, n_true), ratio(2 * hits, n_found + n_true))
-
-
 class GlobalSupport(NamedTuple):
     """Agreement of the latents in use with the atoms in use, S = {j : E h_j > 0}."""
 

@@ -7,6 +7,7 @@ little about recovery: the *centred* forms first remove v.
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -82,21 +83,25 @@ def match(
     return Matching(latent, cosines[atom, latent], cosines.amax(1), length)
 
 
-def support_scores(
-    found: Bool[Tensor, "samples d"], true: Bool[Tensor, "samples d"], unmatched: int = 0
-) -> dict[str, float]:
-    """Precision, recall and F1 of the pooled per-sample supports, columns matched beforehand; an empty code has
-    precision 0.
+class SupportScores(NamedTuple):
+    """Per-sample agreement of a support with the true one."""
 
-    unmatched: further active entries that no column stands for; they are false positives.
-    """
-    hits, n_found, n_true = (int(mask.sum()) for mask in (found & true, found, true))
-    n_found += unmatched
-    return {
-        "precision": hits / max(n_found, 1),
-        "recall": hits / max(n_true, 1),
-        "f1": 2 * hits / max(n_found + n_true, 1),
-    }
+    precision: Float[Tensor, " samples"]
+    """True among found; 1 where nothing was found."""
+    recall: Float[Tensor, " samples"]
+    """Found among true; 1 where nothing was to be found."""
+    f1: Float[Tensor, " samples"]
+    """Harmonic mean, 2 |found & true| / (|found| + |true|); 1 where both are empty."""
+
+
+def support_scores(found: Bool[Tensor, "samples d"], true: Bool[Tensor, "samples d"]) -> SupportScores:
+    """Precision, recall and F1 of every sample's support."""
+    hits, n_found, n_true = ((mask.sum(-1)).double() for mask in (found & true, found, true))
+
+    def ratio(part: Tensor, whole: Tensor) -> Tensor:
+        return torch.where(whole > 0, part / whole.clamp_min(1), 1.0)
+
+    return SupportScores(ratio(hits, n_found), ratio(hits, n_true), ratio(2 * hits, n_found + n_true))
 
 
 def recovery(
@@ -111,7 +116,7 @@ def recovery(
     mmcs                mean over true atoms of the largest (centred) cosine with a latent
     mcc                 mean cosine of the one-to-one matching
     recovered           share of true atoms whose matched latent has cosine >= 0.9
-    precision, recall, f1   of the per-sample supports under the matching; unmatched latents count as false positives
+    precision, recall, f1   of each sample's support under the matching, averaged; unmatched latents are false positives
     contribution_ratio  share of the code's squared mass that sits on truly active matched latents (our definition)
     amplitude_ratio     h_j ||d_j|| / (h*_j ||D_j||) where both are active, with the norms of the (centred) atoms; slope
                         through the origin, mean over recovered atoms; 1 means no shrinkage, NaN nothing recovered.
@@ -120,9 +125,12 @@ def recovery(
     matching = match(learned, atoms, spike)
     matched = codes[:, matching.latent]  # (samples, d_true)
     found, true = matched > ALIVE, true_codes > 0
-    scores = support_scores(found, true, unmatched=int((codes > ALIVE).sum() - found.sum()))
-
     both = found & true
+    unmatched = torch.ones(codes.shape[1], dtype=torch.bool, device=codes.device)
+    unmatched[matching.latent] = False
+    spurious = codes[:, unmatched] > ALIVE  # (samples, d - d_true): no atom stands behind them
+    scores = support_scores(torch.cat([found, spurious], 1), torch.cat([true, torch.zeros_like(spurious)], 1))
+
     product, energy = (matched * true_codes * both).sum(0), (true_codes.square() * both).sum(0)
     seen = (matching.cosine >= RECOVERED) & (energy > 0)
     slope = matching.length * product / energy
@@ -131,7 +139,7 @@ def recovery(
         "mmcs": matching.best.mean().item(),
         "mcc": matching.cosine.mean().item(),
         "recovered": (matching.cosine >= RECOVERED).float().mean().item(),
-        **scores,
+        **{name: score.mean().item() for name, score in scores._asdict().items()},
         "contribution_ratio": ((matched.square() * both).sum() / codes.square().sum().clamp_min(ALIVE)).item(),
         "amplitude_ratio": amplitude,
     }

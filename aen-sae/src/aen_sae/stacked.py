@@ -15,7 +15,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -89,8 +89,8 @@ def relu_gradient(d_code: Float[Tensor, "m batch d"], code: Float[Tensor, "m bat
     return torch.ops.aten.threshold_backward(d_code, code, 0)
 
 
-def keep_largest(pre: Float[Tensor, "m batch d"], k: Sequence[int]) -> Float[Tensor, "m batch d"]:
-    """relu of the k[i] largest entries per sample of SAE i, zeros elsewhere; ties with the last one stay."""
+def largest(pre: Float[Tensor, "m batch d"], k: Sequence[int]) -> Bool[Tensor, "m batch d"]:
+    """Where the k[i] largest entries of each sample of SAE i are; ties with the last one count."""
     d = pre.shape[-1]
     if pre.device.type == "cpu":  # numpy's partial sort is several times faster than torch.topk on a CPU
         partial = [np.partition(p.numpy(), d - k_i)[:, d - k_i] for p, k_i in zip(pre.detach(), k, strict=True)]
@@ -98,7 +98,12 @@ def keep_largest(pre: Float[Tensor, "m batch d"], k: Sequence[int]) -> Float[Ten
     else:
         top = pre.topk(max(k), dim=-1).values
         kth = torch.stack([top[i, :, k_i - 1] for i, k_i in enumerate(k)])
-    return pre.relu() * (pre >= kth.unsqueeze(-1))
+    return pre >= kth.unsqueeze(-1)
+
+
+def keep_largest(pre: Float[Tensor, "m batch d"], k: Sequence[int]) -> Float[Tensor, "m batch d"]:
+    """TopK: relu of the k[i] largest entries per sample of SAE i, zeros elsewhere."""
+    return pre.relu() * largest(pre, k)
 
 
 @dataclass(frozen=True)
@@ -248,14 +253,21 @@ class Stack:
             self.weights = 1 + (w - 1) * share
 
     def _add_auxk(self, pre: Tensor, residual: Tensor, d_pre: Tensor) -> None:
-        """Add the gradient of auxk * mean (e - ehat)^2: the n/2 strongest dead latents reconstruct the residual e."""
-        W_dec = self.parameters["W_dec"]
+        """Add the gradient of auxk * share * mean (e - ehat)^2: the n/2 strongest dead latents reconstruct the residual
+        e, with share = min(1, dead latents / (n/2)) so that a few of them are not asked for all of it.
+
+        As in SAELens they do it with their pre-activations, without a ReLU: it would leave those without a gradient
+        that are far from firing, which are the ones in need of it.
+        """
+        W_dec, dead = self.parameters["W_dec"], self.dead().unsqueeze(1)  # (m, 1, d)
         batch, n = residual.shape[-2:]
-        strength = pre.masked_fill(~self.dead().unsqueeze(1), -torch.inf)
-        z = keep_largest(strength, [min(max(1, n // 2), pre.shape[-1])] * len(pre))
-        g = (z @ W_dec + residual) * (2 * self.auxk / (batch * n))  # e = -residual, held constant
+        k_aux = max(1, n // 2)
+        chosen = dead & largest(pre.masked_fill(~dead, -torch.inf), [min(k_aux, pre.shape[-1])] * len(pre))
+        z = pre * chosen
+        share = (dead.sum(-1, keepdim=True) / k_aux).clamp(max=1)
+        g = (z @ W_dec + residual) * (2 * self.auxk * share / (batch * n))  # e = -residual, held constant
         W_dec.grad += z.mT @ g
-        d_pre += relu_gradient(g @ W_dec.mT, z)
+        d_pre += (g @ W_dec.mT) * chosen
 
     def _clip(self) -> None:
         """Scale each member's gradient to norm <= clip_norm, as `torch.nn.utils.clip_grad_norm_` does for one SAE."""
@@ -282,6 +294,7 @@ class Stack:
         self.history.append(torch.stack(point))
 
 
+@runtime_checkable
 class Stream(Protocol):
     """Training data: an iterator over batches that can tell where it is and go on from there."""
 
@@ -300,23 +313,11 @@ def train(
 
     With `checkpoint`, stacks and stream are saved to that safetensors file every `checkpoint_every` steps, whole or not
     at all, and an existing file is resumed: a run that was killed sees the same data and ends with the same parameters
-    as one that was not.
+    as one that was not. A damaged or foreign file is a `UserError`.
     """
-    from safetensors import safe_open
-    from safetensors.torch import save_file
-
     made_by = repr([(stack.recipes, stack.training) for stack in stacks])
     if checkpoint is not None and checkpoint.exists():
-        with safe_open(checkpoint, "pt") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
-            if file.metadata()["made_by"] != made_by:
-                raise ValueError(
-                    f"{checkpoint} belongs to SAEs with other settings: remove it, or train these elsewhere"
-                )
-            stream.load_state_dict(json.loads(file.metadata()["stream"]))
-        for i, stack in enumerate(stacks):
-            prefix = f"{i}."
-            stack.load({name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)})
+        _resume(stacks, stream, checkpoint, made_by)
     for step in range(stacks[0].steps + 1, steps + 1):
         x = next(stream, None)
         if x is None:
@@ -324,9 +325,30 @@ def train(
         for stack in stacks:
             stack.step(x)
         if checkpoint is not None and step % checkpoint_every == 0 and step < steps:
-            tensors = {
-                f"{i}.{name}": t.contiguous() for i, stack in enumerate(stacks) for name, t in stack.state().items()
-            }
-            partial = checkpoint.with_suffix(".partial")
-            save_file(tensors, partial, metadata={"stream": json.dumps(stream.state_dict()), "made_by": made_by})
-            partial.replace(checkpoint)
+            _save(stacks, stream, checkpoint, made_by)
+
+
+def _save(stacks: Sequence[Stack], stream: Stream, checkpoint: Path, made_by: str) -> None:
+    from safetensors.torch import save_file
+
+    tensors = {f"{i}.{name}": t.contiguous() for i, stack in enumerate(stacks) for name, t in stack.state().items()}
+    partial = checkpoint.with_suffix(".partial")
+    save_file(tensors, partial, metadata={"stream": json.dumps(stream.state_dict()), "made_by": made_by})
+    partial.replace(checkpoint)
+
+
+def _resume(stacks: Sequence[Stack], stream: Stream, checkpoint: Path, made_by: str) -> None:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(checkpoint, "pt") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+            metadata = file.metadata() or {}
+    except (SafetensorError, OSError) as error:
+        raise UserError(f"{checkpoint} is damaged ({error}): remove it and training starts anew") from error
+    if metadata.get("made_by") != made_by:
+        raise UserError(f"{checkpoint} belongs to SAEs with other settings: remove it, or train these elsewhere")
+    stream.load_state_dict(json.loads(metadata["stream"]))
+    for i, stack in enumerate(stacks):
+        prefix = f"{i}."
+        stack.load({name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)})

@@ -9,7 +9,6 @@ extraction.
 """
 
 import itertools
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from itertools import product
 from pathlib import Path
@@ -100,7 +99,7 @@ def run(cell: Config, scratch: Path) -> list[dict]:
     """Train the cell's SAEs on one pass of activations and measure each on held-out windows. One record per SAE."""
     import torch
 
-    from aen_sae.activations import normalise
+    from aen_sae.activations import ActivationStore
     from aen_sae.corpus import token_hash
     from aen_sae.initialisation import initialise
     from aen_sae.language_model import SplitModel, load_language_model
@@ -130,16 +129,11 @@ def run(cell: Config, scratch: Path) -> list[dict]:
     stacks = [Stack([recipe(member) for member in group], initial, training) for group in groups]
     train(stacks, stream, cell.steps, scratch / "stacks.safetensors", cell.checkpoint_every)
 
-    def activations() -> Iterator[torch.Tensor]:
-        """Held-out activations, some windows at a time."""
-        for start in range(0, len(held_out), 8):
-            tokens = torch.from_numpy(held_out[start : start + 8]).long()
-            yield normalise(model.residual(tokens)[:, int(cell.drop_first) :])[0].flatten(0, 1)
-
     labels = [member for group in groups for member in group]
     saes = [sae for stack in stacks for sae in stack.members()]
     recorded = [entry for stack in stacks for entry in stack.recorded()]
-    measured = _measure(saes, activations())
+    x = ActivationStore.extract(model, held_out, drop_first=cell.drop_first).tensor()
+    measured = _measure(saes, (chunk.to(cell.device) for chunk in x.split(1_024)))
     patched = patching_scores(
         model, held_out[: cell.patched_windows],
         {str(i): lambda x, sae=sae: sae.decode(sae.encode(x)) for i, sae in enumerate(saes)},

@@ -4,7 +4,7 @@ initialisation)
 One cell is one teacher (coherence and seed), one initialisation and one method with its whole grid of coefficients,
 trained as one stack on one data stream. The published runs use n = 256, d = 1024, k = 16 and 50,000 steps; the
 `default` preset is the same model at n = 64, d = 256, k = 4, with lambda scaled so that the penalty keeps its strength
-relative to the summed squared error. Expect 5 s per SAE on one core for `default`.
+relative to the summed squared error. Expect 4 s per SAE on one core for `default`, 14 s for SAELens's own.
 """
 
 from dataclasses import dataclass, field, replace
@@ -151,10 +151,10 @@ def _measure(sae, teacher, x, truth) -> dict[str, float | np.ndarray]:
 
 
 def _measure_penalised(cell: Config, member: dict, sae, recorded: dict, x) -> dict[str, float]:
-    """What needs an objective: the encoder's relative excess over the exact code, and a check of the gradient."""
+    """What needs an objective: how far the encoder is from the exact code, and a check of the gradient."""
     import torch
 
-    from aen_sae.coding_map import coding_map, half_square, objective
+    from aen_sae.coding_map import amortisation_gap, half_square
     from aen_sae.losses import gradient_error
     from aen_sae.seeds import generator
 
@@ -162,51 +162,63 @@ def _measure_penalised(cell: Config, member: dict, sae, recorded: dict, x) -> di
         return {}
     l1, l2 = (PUBLISHED_WIDTH / cell.n * (member[name] or 0.0) for name in ("l1", "l2"))
     omega = torch.as_tensor(recorded["weights"], device=x.device)
-    problem = (sae.W_dec, *half_square(l1, l2, cell.n), omega)
-    codes, best = sae.encode(x), coding_map(x - sae.b_dec, *problem).codes
-    achieved, optimal = (objective(x - sae.b_dec, h, *problem).sum() for h in (codes, best))
+    gap = amortisation_gap(x - sae.b_dec, sae.encode(x), sae.W_dec, *half_square(l1, l2, cell.n), omega)
     parameters = {name: getattr(sae, name) for name in ("W_enc", "b_enc", "W_dec", "b_dec")}
     direction = generator(cell.seed, "direction", device=cell.device)
     return {
-        "amortisation_gap": ((achieved - optimal) / optimal).item(),
-        "code_distance": ((codes - best).norm() / best.norm()).item(),
+        "amortisation_gap": gap.relative.item(),
+        "code_distance": gap.distance.item(),
         "gradient_error": gradient_error(parameters, x, l1, l2, omega, direction),
     }
 
 
-def _default() -> list[Config]:
-    """At rho = 0.9 three seeds of what the claims compare; the other methods and coherences with one seed.
+AT_L0 = {
+    ("l1", "published"): {"published": (0.001, 0.002), "centered": (0.001, 0.002)},
+    ("elastic_net", "published"): {"published": (0.001, 0.0025), "centered": (0.001, 0.0033)},
+    ("adaptive_lasso", "published"): {"published": (0.0003, 0.00045), "centered": (0.0004, 0.0006)},
+    ("aen", "published"): {"published": (0.0007, 0.001), "centered": (0.0007, 0.001)},
+    ("aen", "fast"): {"published": (0.00045, 0.0006), "centered": (0.00055, 0.0007)},
+    ("aen", "debiased"): {"published": (0.0006, 0.0008), "centered": (0.00045, 0.0006)},
+    ("aen", "conditional"): {"published": (0.0009, 0.0012), "centered": (0.0018, 0.0025)},
+}
+"""(method, activity average) -> initialisation -> values of lambda_1 that bracket L0 = 8 in `default` at rho = 0.9,
+found with seed 0 beforehand (ours). Where a claim is about lambda_1 = .001, that is one of them.
+"""
 
-    The coefficients bracket L0 = 8 = 2 k.
+
+def _default() -> list[Config]:
+    """At rho = 0.9 three seeds of all that the claims compare, at coefficients that bracket L0 = 8 = 2 k; the other
+    coherences, larger and smaller k, JumpReLU and BatchTopK with one seed.
     """
     slow, fast = (1 - 1 / (share * Config.steps) for share in (0.2, 0.02))  # beta^steps as published for .9999 and .999
     cells = []
     for seed, init in product(range(3), ("published", "centered")):
-        at = Config(init=init, seed=seed, ema_decay=(slow,), l1=(0.001, 0.002), l2=(0.0005,), k=(8,))
+        at = Config(init=init, seed=seed, ema_decay=(slow,), l2=(0.0005,), k=(8,))
+        for (method, average), l1 in AT_L0.items():
+            statistic = average if average in ("debiased", "conditional") else "published"
+            ema_decay = (fast if average == "fast" else slow,)
+            cells.append(replace(at, method=(method,), l1=l1[init], ema_decay=ema_decay, statistic=statistic))
         cells += [
-            replace(at, method=PENALISED[:2], l1=(*at.l1, 0.004)),
-            replace(at, method=("aen",), l1=(0.0005, *at.l1)),
             replace(at, method=("topk",), k=(4, 8, 16) if seed == 0 else (8,)),
-            replace(at, method=("aen",), l1=(0.001,), ema_decay=(fast,)),
-            replace(at, method=("aen",), l1=(0.001,), statistic="debiased"),
-            replace(at, method=("aen",), statistic="conditional"),
-            replace(at, rho=0.0, method=("l1",), l1=(0.001, 0.004)),
+            replace(at, method=("topk_auxk",)),
+            replace(at, method=("gated",), gated_l1=(0.3, 0.6) if init == "published" else (0.2, 0.3)),
+            replace(at, rho=0.0, method=("l1",), l1=(0.001, 0.005)),
         ]
         if seed == 0:
-            easy = replace(at, l1=(0.001, 0.004))
             cells += [
-                replace(at, method=("adaptive_lasso",), l1=(0.00025, 0.0005, 0.001)),
-                replace(at, method=("topk_auxk",)),
-                replace(easy, rho=0.5, method=("l1",)),
-                *(replace(easy, rho=rho, method=method) for rho in (0.0, 0.5) for method in (("aen",), ("topk",))),
+                replace(at, method=("batchtopk",), k=(8, 9)),
+                replace(at, method=("jumprelu",), jumprelu_l0=(0.1, 0.3) if init == "published" else (0.01, 0.02)),
+                replace(at, rho=0.0, method=("aen",), l1=(0.001, 0.005)),
+                replace(at, rho=0.5, method=("l1", "aen"), l1=(0.001, 0.004)),
+                *(replace(at, rho=rho, method=("topk",)) for rho in (0.0, 0.5)),
             ]
-            if init == "centered":
-                cells.append(replace(at, method=SAELENS, k=(4, 12), jumprelu_l0=(0.01, 0.03), gated_l1=(0.3, 0.7)))
     return cells
 
 
 def _published() -> list[Config]:
-    """The published grid, 114 configurations at 5 coherences, and beyond it our initialisation and two more seeds."""
+    """The published grid, 114 configurations at 5 coherences, and beyond it our initialisation, two more seeds and, at
+    rho = 0.9, AuxK, our variants of the weights and SAELens's architectures.
+    """
     cells = []
     for seed, init, rho in product(range(3), ("published", "centered"), (0.0, 0.3, 0.5, 0.7, 0.9)):
         at = Config(
@@ -215,6 +227,11 @@ def _published() -> list[Config]:
             ema_decay=(0.999, 0.9999), reference_fraction=(0.05, 0.01), k=(8, 16, 32, 64, 128),
         )  # fmt: skip
         cells += [replace(at, method=(*PENALISED, "topk")), replace(at, method=("l1",), l1=(0.0005,))]
+        if rho == 0.9:
+            ours = replace(at, gamma=(0.5,), ema_decay=(0.9999,), reference_fraction=(0.05,))
+            cells += [replace(ours, method=("aen",), statistic=name) for name in ("debiased", "conditional")]
+            more = {"k": (8, 16, 32, 64), "jumprelu_l0": (0.003, 0.01, 0.03, 0.1), "gated_l1": (0.1, 0.3, 1.0, 3.0)}
+            cells += [replace(at, method=(method,), **more) for method in ("topk_auxk", *SAELENS)]
     return cells
 
 

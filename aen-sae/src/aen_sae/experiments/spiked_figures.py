@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from aen_sae.experiments.appearance import COLORS, INIT_LABELS, MARKERS, legend_below, plain_log_axis
 from aen_sae.experiments.grids import LABELS
-from aen_sae.experiments.matched import L0_SPIKED, at_l0
+from aen_sae.experiments.matched import at_l0, target_l0
 from repro_shared.claims import mean_interval
 from repro_shared.plotting import figure
 from repro_shared.runlog import Results
@@ -21,7 +21,10 @@ def draw(results: Results) -> dict[str, Figure]:
             plain, "dead_fraction", "dead latents (%)", 100, "Dead latents on held-out samples"
         ),
         "support_vs_coherence": _versus_coherence(plain, "f1", "support F1", 1, "Support F1 under the best matching"),
-        "pareto": _pareto(results.table),
+        "pareto": _versus_l0(
+            plain, "explained_variance_perp", "EV orthogonal to v", 1, "Explained variance without the shared direction"
+        ),
+        "dead_vs_l0": _versus_l0(plain, "dead_fraction", "dead latents (%)", 100, "Dead latents on held-out samples"),
         "initialisation": _initialisation(results.table),
         "recovery": _recovery(plain),
         "weights": _weights(results),
@@ -35,9 +38,9 @@ def _plain(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _matched(table: pd.DataFrame, metric: str) -> pd.DataFrame:
-    """`metric` at L0 = 8 per method, init, rho and seed; of several lambda_2 the one that explains most variance."""
+    """`metric` at one L0 per method, init, rho and seed; of several lambda_2 the one that explains most variance."""
     values = list(dict.fromkeys(["explained_variance", metric]))
-    matched = at_l0(table, L0_SPIKED, values).dropna(subset=[metric])
+    matched = at_l0(table, target_l0(table), values).dropna(subset=[metric])
     means = matched.groupby(["method", "init", "rho", "l2"], dropna=False)["explained_variance"].mean().reset_index()
     best = means.sort_values("explained_variance", ascending=False).drop_duplicates(["method", "init", "rho"])
     return matched.merge(best.drop(columns="explained_variance"), on=["method", "init", "rho", "l2"])
@@ -83,7 +86,7 @@ def _versus_coherence(table: pd.DataFrame, metric: str, label: str, scale: float
         2,
         height=2.5,
         sharey=True,
-        caption=f"{what} at L0 = {L0_SPIKED:.0f}; means and 95 % t-intervals over seeds.",
+        caption=f"{what} at L0 = {target_l0(table):g}; means and 95 % t-intervals over seeds.",
     )
     for ax, init in zip(axes, INIT_LABELS, strict=True):
         for i, (method, name) in enumerate(LABELS.items()):
@@ -96,30 +99,27 @@ def _versus_coherence(table: pd.DataFrame, metric: str, label: str, scale: float
     return fig
 
 
-def _pareto(table: pd.DataFrame) -> Figure:
-    """(b): explained variance orthogonal to the shared direction against L0, at the largest coherence."""
-    table = _plain(table)
-    table = table[table["rho"] == table["rho"].max()]
+def _versus_l0(table: pd.DataFrame, metric: str, label: str, scale: float, what: str) -> Figure:
+    """(b): a metric against L0, one point per SAE; a row for each initialisation, a column for each coherence."""
+    coherences = sorted(set(table["rho"]))
     fig, axes = figure(
-        "double", 1, 2, height=2.5, sharey=True,
-        caption="EV without the shared direction against L0 at the largest coherence; one point per SAE.",
+        "double", 2, len(coherences), height=4.2, sharex=True, sharey=True, squeeze=False,
+        caption=f"{what} against L0; one point per SAE.",
     )  # fmt: skip
-    for ax, init in zip(axes, INIT_LABELS, strict=True):
-        for method, name in LABELS.items():
-            rows = table[(table["init"] == init) & (table["method"] == method)]
-            if len(rows):
-                ax.plot(
-                    rows["l0"],
-                    rows["explained_variance_perp"],
-                    MARKERS[method],
-                    color=COLORS[method],
-                    label=name,
-                    alpha=0.8,
-                )
-        ax.set(title=INIT_LABELS[init], xlabel="L0", ylim=(-0.1, 1))
-        plain_log_axis(ax)
-    axes[0].set_ylabel("EV orthogonal to v")
-    legend_below(fig, axes)
+    for row, init in zip(axes, INIT_LABELS, strict=True):
+        for ax, rho in zip(row, coherences, strict=True):
+            at = table[(table["init"] == init) & (table["rho"] == rho)]
+            for method, name in LABELS.items():
+                rows = at[at["method"] == method]
+                if len(rows):
+                    values = scale * rows[metric]
+                    ax.plot(rows["l0"], values, MARKERS[method], color=COLORS[method], label=name, alpha=0.8)
+            ax.set_title(f"{INIT_LABELS[init]}, rho = {rho:g}")
+            plain_log_axis(ax)
+        row[0].set_ylabel(label)
+    for ax in axes[1]:
+        ax.set_xlabel("L0")
+    legend_below(fig, axes.flat)
     return fig
 
 
@@ -131,7 +131,7 @@ def _initialisation(table: pd.DataFrame) -> Figure:
     fig, ax = figure(
         "double",
         height=2.4,
-        caption=f"Dead latents at the largest coherence and L0 = {L0_SPIKED:.0f}, by initialisation; 95 % t-intervals.",
+        caption=f"Dead latents at the largest coherence, L0 = {target_l0(table):g}; 95 % t-intervals.",
     )
     for shift, (init, name) in zip((-0.2, 0.2), INIT_LABELS.items(), strict=True):
         for i, method in enumerate(methods):
@@ -168,7 +168,7 @@ def _recovery(table: pd.DataFrame) -> Figure:
         1,
         4,
         height=2.3,
-        caption=f"Recovery at the largest coherence and L0 = {L0_SPIKED:.0f}; amplitude ratio of recovered latents.",
+        caption=f"Recovery at the largest coherence, L0 = {target_l0(table):g}; amplitude ratio of recovered latents.",
     )
     for ax, (metric, label) in zip(axes, metrics.items(), strict=True):
         matched = _matched(table, metric)
@@ -197,22 +197,21 @@ def _weights(results: Results) -> Figure:
         "debiased": table[table["statistic"] == "debiased"],
         "E[h | h > 0]": table[table["statistic"] == "conditional"],
     }
-    common = sorted(set.intersection(*(set(rows["l1"]) for rows in variants.values())))[0]
     fig, axes = figure(
         "double", 1, 3, height=2.4,
         caption="AEN at the largest coherence, published initialisation, by the average behind the weights: firing"
-        f" rates, final weights (lambda_1 = {common:g}, seed 0), and dead latents against lambda_1.",
+        f" rates and final weights of seed 0, lambda_1 such that L0 is nearest to {target_l0(table):g}; dead latents.",
     )  # fmt: skip
     for (name, rows), color in zip(variants.items(), ("#0072B2", "#D55E00", "#CC79A7", "#009E73"), strict=True):
-        row = rows[(rows["l1"] == common) & (rows["seed"] == 0)].iloc[0]
+        first = rows[rows["seed"] == 0]
+        row = first.loc[(np.log(first["l0"].clip(lower=1e-3) / target_l0(table))).abs().idxmin()]
         rates = np.sort(results.array(row, "firing_rate"))[::-1]
         axes[0].plot(np.maximum(rates, 1e-5), color=color, label=name)
         axes[1].plot(np.sort(results.array(row, "weights"))[::-1], color=color)
-        axes[2].plot(rows["l1"], 100 * rows["dead_fraction"], "o", color=color, alpha=0.8)
+        axes[2].plot(rows["l0"], 100 * rows["dead_fraction"], "o", color=color, alpha=0.8)
     axes[0].set(yscale="log", xlabel="latent, by rate", ylabel="firing rate (0 drawn at 1e-5)")
     axes[1].set(xlabel="latent, by weight", ylabel="weight omega")
-    axes[2].set(xscale="log", xlabel="lambda_1", ylabel="dead latents (%)")
-    axes[2].set_xticks(ticks := sorted(set(table["l1"])), [f"{tick:g}" for tick in ticks])
-    axes[2].minorticks_off()
+    axes[2].set(xlabel="L0", ylabel="dead latents (%)")
+    plain_log_axis(axes[2])
     legend_below(fig, axes)
     return fig

@@ -126,7 +126,8 @@ def _support(cell: Config) -> list[dict]:
     """Per-sample support, global support, amplitudes per method. Weights come from a pilot on samples of their own."""
     import torch
 
-    from aen_sae.irrepresentable import global_support, starvation_forecast, support_margin, support_scores
+    from aen_sae.irrepresentable import global_support, starvation_forecast, support_margin
+    from aen_sae.metrics import support_scores
     from aen_sae.weights import adaptive_weights
 
     records = []

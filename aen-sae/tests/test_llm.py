@@ -11,6 +11,12 @@ from aen_sae.experiments import llm, spiked
 from aen_sae.stacked import SparseAutoencoder, Stack
 
 
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path_factory, monkeypatch):
+    """No test leaves activations in the user's cache."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+
+
 @pytest.fixture
 def streamed(llama_folder, text_dataset):
     """A cell that streams a local dataset through a local model, as the paper preset does with the hub's."""

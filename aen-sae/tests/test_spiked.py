@@ -1,10 +1,15 @@
 """The spiked model: what is drawn is what the paper says."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
+from aen_sae.experiments.spiked import Config, _dead_fractions
+from aen_sae.metrics import dead_fraction
 from aen_sae.seeds import generator
 from aen_sae.spiked import Spiked, SpikedStream, sample_supports, spiked_dictionary
+from aen_sae.stacked import SparseAutoencoder
 
 
 @pytest.mark.parametrize("rho", [0.0, 0.3, 0.5, 0.7, 0.9])
@@ -42,7 +47,20 @@ def test_the_stream_can_start_anywhere():
     later.load_state_dict({"step": 77})
     assert all(torch.equal(next(later), batch) for batch in batches[77:])
     assert not torch.equal(next(SpikedStream(teacher, 4, seed=4)), batches[0])
+    assert not torch.equal(next(SpikedStream(teacher, 4, seed=3, name="held out")), batches[0])
     assert not torch.equal(batches[0], batches[50])  # chunks differ
+
+
+def test_dead_latents_are_counted_on_as_many_held_out_samples_as_the_window_has():
+    cell = Config(n=8, d=16, active=2, batch_size=4, window=30, steps=30)
+    teacher = Spiked.draw(8, 16, 0.5, 2, generator=generator(0, "teacher"))
+    stream = SpikedStream(teacher, 4, 0, name="dead")
+    x = torch.cat([next(stream) for _ in range(30)])
+    tied = SparseAutoencoder(teacher.atoms.T, torch.zeros(16), teacher.atoms, torch.zeros(8))
+    strongest = tied.encode(x).amax(0)
+    saes = [replace(tied, b_enc=-strongest * factor) for factor in (0.99, torch.linspace(0.5, 1.5, 16))]
+    assert _dead_fractions(cell, teacher, saes) == [0.0, 0.5]
+    assert [dead_fraction(sae.encode(x)) for sae in saes] == [0.0, 0.5]
 
 
 def test_named_seeds_are_independent_streams():

@@ -83,8 +83,9 @@ class SpikedStream:
 
     CHUNK = 50
 
-    def __init__(self, teacher: Spiked, batch_size: int, seed: int):
-        self._teacher, self._batch_size, self._seed = teacher, batch_size, seed
+    def __init__(self, teacher: Spiked, batch_size: int, seed: int, name: str = "data"):
+        """Streams of other `name` or `seed` have other samples."""
+        self._teacher, self._batch_size, self._seed, self._name = teacher, batch_size, seed, name
         self._step, self._chunk, self._batches = 0, -1, ()
 
     def __iter__(self) -> "SpikedStream":
@@ -93,7 +94,7 @@ class SpikedStream:
     def __next__(self) -> Float[Tensor, "batch n"]:
         chunk, index = divmod(self._step, self.CHUNK)
         if chunk != self._chunk:
-            generator = named_generator(self._seed, "data", chunk, device=self._teacher.atoms.device)
+            generator = named_generator(self._seed, self._name, chunk, device=self._teacher.atoms.device)
             x, _, _ = self._teacher.sample(self.CHUNK * self._batch_size, generator)
             self._chunk, self._batches = chunk, x.split(self._batch_size)
         self._step += 1

@@ -192,7 +192,7 @@ class Stack:
             dh.addcmul_(h, 2 * self.l2 / batch)
         d_pre = relu_gradient(dh, h)
         W_dec.grad = h.mT @ g
-        if self.has_auxk:
+        if self.has_auxk and self.steps >= self.training.window:  # before, nothing has been silent for so long
             self._add_auxk(pre, residual, d_pre)
         d_bias = d_pre.sum(1, keepdim=True)  # (m, 1, d)
         W_enc.grad = torch.baddbmm(b_dec.mT @ d_bias, x.mT.expand(len(h), n, batch), d_pre, beta=-1)

@@ -44,8 +44,8 @@ class Config(Grid):
     """Tokens per window."""
     train_windows: int = 546
     """Windows whose activations are extracted once and replayed; 0 streams fresh text through the model instead."""
-    held_out_windows: int = 46
-    """Windows for the metrics, never trained on."""
+    held_out_windows: int = 101
+    """Windows for the metrics, never trained on; by default as many tokens as the last training window has."""
     patched_windows: int = 4
     """Of these, the windows on which cross-entropies are measured."""
     drop_first: bool = True

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from aen_sae.experiments.spiked import Config, _dead_fractions
+from aen_sae.experiments.spiked import Config, _firing_rates
 from aen_sae.metrics import dead_fraction
 from aen_sae.seeds import generator
 from aen_sae.spiked import Spiked, SpikedStream, sample_supports, spiked_dictionary
@@ -51,16 +51,18 @@ def test_the_stream_can_start_anywhere():
     assert not torch.equal(batches[0], batches[50])  # chunks differ
 
 
-def test_dead_latents_are_counted_on_as_many_held_out_samples_as_the_window_has():
+def test_firing_rates_are_counted_on_as_many_held_out_samples_as_the_window_has():
     cell = Config(n=8, d=16, active=2, batch_size=4, window=30, steps=30)
     teacher = Spiked.draw(8, 16, 0.5, 2, generator=generator(0, "teacher"))
-    stream = SpikedStream(teacher, 4, 0, name="dead")
+    stream = SpikedStream(teacher, 4, 0, name="firing rates")
     x = torch.cat([next(stream) for _ in range(30)])
     tied = SparseAutoencoder(teacher.atoms.T, torch.zeros(16), teacher.atoms, torch.zeros(8))
     strongest = tied.encode(x).amax(0)
     saes = [replace(tied, b_enc=-strongest * factor) for factor in (0.99, torch.linspace(0.5, 1.5, 16))]
-    assert _dead_fractions(cell, teacher, saes) == [0.0, 0.5]
-    assert [dead_fraction(sae.encode(x)) for sae in saes] == [0.0, 0.5]
+    rates = _firing_rates(cell, teacher, saes)
+    for rate, sae, dead in zip(rates, saes, (0.0, 0.5), strict=True):
+        torch.testing.assert_close(rate, (sae.encode(x) > 0).float().mean(0))
+        assert (rate == 0).float().mean() == dead_fraction(sae.encode(x)) == dead
 
 
 def test_named_seeds_are_independent_streams():

@@ -17,7 +17,7 @@ INIT_LABELS = {"published": "published init", "centered": "centered init"}
 def plain_log_axis(ax: Axes) -> None:
     """A logarithmic x axis with a few plain numbers."""
     ax.set_xscale("log")
-    ax.xaxis.set_major_locator(LogLocator(base=10, subs=(1.0, 2.0, 5.0)))
+    ax.xaxis.set_major_locator(LogLocator(base=10, subs=(1.0, 2.0, 3.0, 5.0, 7.0)))
     ax.xaxis.set_major_formatter(ScalarFormatter())
     ax.xaxis.set_minor_formatter(NullFormatter())
 

@@ -84,14 +84,14 @@ def run(cell: Config, scratch: Path) -> list[dict]:
     x, support, magnitude = teacher.sample(cell.eval_samples, stream("evaluation"))
     truth = teacher.dense_codes(support, magnitude)
     trained = [*_train_stacks(cell, teacher, initial, scratch), *_train_saelens(cell, teacher, mean)]
-    dead = _dead_fractions(cell, teacher, [sae for _, sae, _ in trained])
+    rates = _firing_rates(cell, teacher, [sae for _, sae, _ in trained])
     return [
         member
         | recorded
-        | {"dead_fraction": share}
+        | {"dead_fraction": (rate == 0).float().mean().item(), "firing_rate": rate.cpu().numpy()}
         | _measure(sae, teacher, x, truth)
         | _measure_penalised(cell, member, sae, recorded, x[:256])
-        for (member, sae, recorded), share in zip(trained, dead, strict=True)
+        for (member, sae, recorded), rate in zip(trained, rates, strict=True)
     ]
 
 
@@ -138,19 +138,21 @@ def _train_saelens(cell: Config, teacher, mean) -> list[tuple]:
     return trained
 
 
-def _dead_fractions(cell: Config, teacher, saes) -> list[float]:
-    """Share of each SAE's latents that never fire on held-out samples, as many as the last training window had.
+def _firing_rates(cell: Config, teacher, saes) -> list:
+    """Firing rates (d,) of each SAE's latents on held-out samples, as many as the last training window had.
 
-    The number decides the result: latents that fire once in 100,000 samples are dead on 20,000 and alive on a million.
+    Their number decides how many latents count as dead: one that fires once in 100,000 samples is silent on most sets
+    of 20,000, and alive on a million.
     """
     from aen_sae.metrics import ALIVE
     from aen_sae.spiked import SpikedStream
 
-    stream = SpikedStream(teacher, cell.batch_size, cell.seed, name="dead")
-    largest = [sae.W_dec.new_zeros(cell.d) for sae in saes]  # (d,) per SAE
+    stream = SpikedStream(teacher, cell.batch_size, cell.seed, name="firing rates")
+    fired = [sae.W_dec.new_zeros(cell.d) for sae in saes]
     for x in islice(stream, cell.window):
-        largest = [highest.maximum(sae.encode(x).amax(0)) for highest, sae in zip(largest, saes, strict=True)]
-    return [(highest <= ALIVE).float().mean().item() for highest in largest]
+        for count, sae in zip(fired, saes, strict=True):
+            count += (sae.encode(x) > ALIVE).sum(0)
+    return [count / (cell.window * cell.batch_size) for count in fired]
 
 
 def _measure(sae, teacher, x, truth) -> dict[str, float | np.ndarray]:
@@ -164,7 +166,6 @@ def _measure(sae, teacher, x, truth) -> dict[str, float | np.ndarray]:
         "explained_variance": metrics.explained_variance(x, xhat),
         "explained_variance_perp": metrics.explained_variance(x, xhat, teacher.spike),
         "norm_ratio": metrics.norm_ratio(x, xhat),
-        "firing_rate": (codes > metrics.ALIVE).float().mean(0).cpu().numpy(),
         **metrics.recovery(codes[:8_192], sae.W_dec, truth[:8_192], teacher.atoms, teacher.spike),
     }
 

@@ -12,6 +12,9 @@ from repro_shared.claims import mean_interval
 from repro_shared.plotting import figure
 from repro_shared.runlog import Results
 
+FLOOR = 1e-6
+"""Where a firing rate of 0 is drawn: the smallest that `default` can tell from it is 3e-6."""
+
 
 def draw(results: Results) -> dict[str, Figure]:
     plain = _plain(results.table)
@@ -93,7 +96,7 @@ def _versus_coherence(table: pd.DataFrame, metric: str, label: str, scale: float
             rows = matched[(matched["init"] == init) & (matched["method"] == method)]
             groups = [(rho + 0.006 * (i - 3), values[metric]) for rho, values in rows.groupby("rho")]
             _points(ax, groups, scale, label=name, color=COLORS[method], marker=MARKERS[method])
-        ax.set(title=INIT_LABELS[init], xlabel="coherence rho")
+        ax.set(title=INIT_LABELS[init], xlabel="coherence rho", ylim=(-0.03 * scale, 1.05 * scale))
     axes[0].set_ylabel(label)
     legend_below(fig, axes)
     return fig
@@ -206,10 +209,10 @@ def _weights(results: Results) -> Figure:
         first = rows[rows["seed"] == 0]
         row = first.loc[(np.log(first["l0"].clip(lower=1e-3) / target_l0(table))).abs().idxmin()]
         rates = np.sort(results.array(row, "firing_rate"))[::-1]
-        axes[0].plot(np.maximum(rates, 1e-5), color=color, label=name)
+        axes[0].plot(np.maximum(rates, FLOOR), color=color, label=name)
         axes[1].plot(np.sort(results.array(row, "weights"))[::-1], color=color)
         axes[2].plot(rows["l0"], 100 * rows["dead_fraction"], "o", color=color, alpha=0.8)
-    axes[0].set(yscale="log", xlabel="latent, by rate", ylabel="firing rate (0 drawn at 1e-5)")
+    axes[0].set(yscale="log", xlabel="latent, by rate", ylabel="firing rate (0 drawn at 1e-6)")
     axes[1].set(xlabel="latent, by weight", ylabel="weight omega")
     axes[2].set(xlabel="L0", ylabel="dead latents (%)")
     plain_log_axis(axes[2])

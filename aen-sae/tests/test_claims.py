@@ -18,7 +18,7 @@ SEEDS = range(4)
 def spiked_world() -> pd.DataFrame:
     """AEN beats everything; published initialisation starves; lambda_1 of .001, .002, .004 gives L0 = 16, 8, 4."""
     methods = {  # dead share at rho = .9 with the published initialisation, F1, amplitude, gap
-        "l1": (0.6, 0.4, 0.7, 0.2), "elastic_net": (0.45, 0.4, 0.7, 0.2), "adaptive_lasso": (0.35, 0.5, 0.8, 0.1),
+        "l1": (0.6, 0.4, 0.7, 0.2), "elastic_net": (0.45, 0.4, 0.7, 0.15), "adaptive_lasso": (0.35, 0.5, 0.8, 0.1),
         "aen": (0.3, 0.6, 0.9, 0.1), "topk": (0.95, 0.3, 0.9, np.nan), "topk_auxk": (0.6, 0.3, 0.9, np.nan),
         "gated": (0.5, 0.5, 0.9, np.nan),
     }  # fmt: skip
@@ -42,7 +42,8 @@ def spiked_world() -> pd.DataFrame:
                             "reference_fraction": 0.05 if adaptive else np.nan,
                             "dead_fraction": share + noise, "dead_window": share, "f1": f1 + noise,
                             "amplitude_ratio": amplitude + noise,
-                            "code_distance": gap + noise, "explained_variance": 0.8, "gradient_error": 1e-7,
+                            "code_distance": gap + noise, "amortisation_gap": gap, "explained_variance": 0.8,
+                            "loss_jump": 0.01 if method == "topk" else 1e-9,
                         }  # fmt: skip
                         rows.append(row)
                         if method == "aen":
@@ -65,7 +66,7 @@ def llm_world() -> pd.DataFrame:
                         "l2": 0.0001 if method == "aen" else np.nan, "gamma": np.nan, "reference_fraction": np.nan,
                         "ema_decay": 0.99 if method == "aen" else np.nan,
                         "explained_variance": ev + noise, "ce_recovered": ev + noise,
-                        "raw_ce_recovered": 0.5 * ev, "dead_fraction": dead + noise, "dead_window": dead,
+                        "raw_ce_recovered": 0.5 * ev, "dead_fraction": dead + noise, "dead_window": dead + noise,
                     })  # fmt: skip
     return pd.DataFrame(rows)
 
@@ -86,10 +87,12 @@ def theory_world() -> pd.DataFrame:
                 ("aen", 0, 0.5),
             ):
                 rows.append({"part": "support", "seed": seed, "rho": rho, "method": method, "off_support_latents": off,
-                             "d": 256, "used": 64, "f1": f1 + 0.001 * seed,
+                             "d": 256, "used": 64, "f1": f1 + 0.001 * seed, "l0": 17 if method == "l1" else 12,
                              "amplitude_ratio": f1 + 0.001 * seed, "lost_latents": 0})  # fmt: skip
+                if rho == 0.9 and method == "l1":
+                    rows.append(rows[-1] | {"l1": 0.4, "l0": 10, "f1": 0.9})  # decides only where a1 is swept
             rows.append({"part": "irc", "seed": seed, "rho": rho, "agree": 32, "samples": 32})
-    return pd.DataFrame(rows).assign(n=64, gamma=1.0)
+    return pd.DataFrame(rows).assign(n=64, gamma=1.0).fillna({"l1": 0.1})
 
 
 def world() -> dict[str, Results]:
@@ -113,7 +116,7 @@ def both(id: str, change: Callable[[str], Callable]) -> dict[str, Callable]:
     return {f"{id}-{init}": change(init) for init in ("published", "centered")}
 
 
-AEN = {"rho": 0.9, "method": "aen"}
+AEN, NET, LASSO = ({"rho": 0.9, "method": method} for method in ("aen", "elastic_net", "adaptive_lasso"))
 
 
 def starved_elastic_net(init: str) -> Callable:
@@ -140,14 +143,15 @@ PLANTS: dict[str, Callable[[dict[str, Results]], None]] = {
     "C3-lipschitz": plant("theory", "adversarial_pairs", 1.6, part="lipschitz", l2=0.1, seed=0, rho=0.9),
     "C3-l1-unstable": plant("theory", "local_worst", 1.0, part="lipschitz", l2=0.0),
     **both("C3-amortisation", lambda init: plant("spiked", "code_distance", lambda old: old + 1, init=init, **AEN)),
-    **both("C4-no-shrinkage", lambda init: plant("spiked", "amplitude_ratio", lambda old: old - 0.5, init=init, **AEN)),
+    **both("C3-amortisation-l2", lambda init: plant("spiked", "code_distance", lambda old: old + 1, init=init, **NET)),
+    **both("C4-weights", lambda init: plant("spiked", "amplitude_ratio", lambda old: old - 0.5, init=init, **LASSO)),
+    **both("C4-aen", lambda init: plant("spiked", "amplitude_ratio", lambda old: old - 0.5, init=init, **AEN)),
     "C5-global-support": plant(
         "theory", "off_support_latents", lambda old: old + 10, part="support", method="aen", rho=0.9
     ),
     "C5-sample-support": plant("theory", "f1", lambda old: old - 0.3, part="support", method="aen", rho=0.9),
-    "C4-exact-shrinkage": plant(
-        "theory", "amplitude_ratio", lambda old: old - 0.3, part="support", method="adaptive_lasso", rho=0.9
-    ),
+    "C4-exact-equal-a1": plant("theory", "amplitude_ratio", lambda old: old - 0.5, part="support", **LASSO),
+    "C4-exact-equal-l0": plant("theory", "amplitude_ratio", lambda old: old - 0.5, part="support", **LASSO),
     "C5-irrepresentable": plant("theory", "agree", 31, part="irc"),
     **both("C5-trained-support", lambda init: plant("spiked", "f1", lambda old: old - 0.5, init=init, **AEN)),
     **both(
@@ -158,9 +162,9 @@ PLANTS: dict[str, Callable[[dict[str, Results]], None]] = {
         "C6-cross-entropy", lambda init: plant("llm", "ce_recovered", lambda old: old - 0.1, init=init, method="aen")
     ),
     **both(
-        "C7-llm-starvation", lambda init: plant("llm", "dead_fraction", lambda old: old + 0.5, init=init, method="aen")
+        "C7-llm-starvation", lambda init: plant("llm", "dead_window", lambda old: old + 0.5, init=init, method="aen")
     ),
-    "C8-differentiable": plant("spiked", "gradient_error", 0.5, method="aen"),
+    "C8-differentiable": plant("spiked", "loss_jump", 1e-3, method="aen", seed=0, l0=8.0),
     **both("B1-auxk", lambda init: starved_aen(init)),
     **both("B2-gated", lambda init: starved_aen(init)),
     **both(

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn.functional import normalize
 
-from aen_sae.coding_map import coding_map, kkt_residual
+from aen_sae.exact_code import coding_map, kkt_residual
 from aen_sae.irrepresentable import (
     equicoherent_candidate,
     equicoherent_dictionary,

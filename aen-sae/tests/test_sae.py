@@ -14,7 +14,9 @@ from sae_lens.registry import SAE_CLASS_REGISTRY, SAE_TRAINING_CLASS_REGISTRY
 from sae_lens.saes.sae import TrainStepInput
 
 from aen_sae import sae as sae_module
-from aen_sae.sae import AENSAE, AENTrainingSAE, AENTrainingSAEConfig
+from aen_sae.initialisation import initialise
+from aen_sae.sae import AENSAE, AENTrainingSAE, AENTrainingSAEConfig, to_saelens
+from aen_sae.stacked import Recipe, Stack, Training
 from aen_sae.weights import STATISTICS, adaptive_weights
 
 N, D, B = 16, 40, 32
@@ -412,3 +414,17 @@ def test_the_language_model_runner_trains_and_saves_a_loadable_model(llama_folde
 def test_a_bad_option_says_what_to_choose(options, message):
     with pytest.raises((ValueError, TypeError), match=message):  # TypeError: beartype, where the tests switch it on
         AENTrainingSAEConfig(d_in=N, d_sae=D, **options)
+
+
+@pytest.mark.parametrize("recipe", [Recipe(l1=0.01, l2=0.001), Recipe(k=3)])
+def test_a_member_of_a_stack_becomes_a_saelens_model_that_can_be_saved(recipe, tmp_path):
+    x = torch.randn(50, 8, generator=torch.Generator().manual_seed(0))
+    stack = Stack([recipe], initialise("published", 8, 16, torch.Generator().manual_seed(1)), Training(delay=2))
+    for _ in range(5):
+        stack.step(x)
+    (sae,) = stack.members()
+    to_saelens(sae).save_model(tmp_path)
+    loaded = SAE.load_from_disk(tmp_path)
+    torch.testing.assert_close(loaded.encode(x), sae.encode(x))
+    torch.testing.assert_close(loaded(x), sae.decode(sae.encode(x)))
+    assert loaded.cfg.architecture() == ("standard" if recipe.k is None else "topk")

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from aen_sae.initialisation import initialise
-from aen_sae.losses import gradient_error, loss
+from aen_sae.losses import loss, loss_jump
 from aen_sae.seeds import generator
 from aen_sae.spiked import Spiked, SpikedStream
 from aen_sae.stacked import Recipe, Stack, Training, keep_largest, train
@@ -13,7 +13,7 @@ from aen_sae.weights import adaptive_weights
 from repro_shared import UserError
 
 N, D = 12, 24
-TRAINING = Training(delay=5, ramp_steps=5, window=10, log_every=10)
+TRAINING = Training(delay=5, ramp_steps=5, window=10, auxk_after=10, log_every=10)
 PENALISED = [
     Recipe(l1=0.01),
     Recipe(l1=0.01, l2=0.02),
@@ -86,7 +86,7 @@ def test_auxk_gradients_equal_autograd_of_saelens_loss(every):
     from sae_lens import TopKTrainingSAE, TopKTrainingSAEConfig
 
     recipes = [Recipe(k=2, auxk=0.5), Recipe(k=4), Recipe(k=3, auxk=1.0)]
-    stack = Stack(recipes, initial(), Training(window=3, lr=0.0))
+    stack = Stack(recipes, initial(), Training(window=3, auxk_after=3, lr=0.0))
     stack.silent_steps[:, ::every] = 5
     stack.steps = 10
     x = next(stream())
@@ -220,13 +220,25 @@ def test_recorded_curves_are_those_of_the_training_batches():
     assert recorded["train_l0"][-1] == pytest.approx(l0)
 
 
-def test_the_gradient_check_sees_a_wrong_gradient(monkeypatch):
-    sae = initial()
-    x = next(stream())
-    assert gradient_error(sae, x, 0.01, 0.01, torch.ones(D), generator(0, "d")) < 1e-5
-    true_grad = torch.autograd.grad
-    monkeypatch.setattr(torch.autograd, "grad", lambda *a: [1.5 * g for g in true_grad(*a)])
-    assert gradient_error(sae, x, 0.01, 0.01, torch.ones(D), generator(0, "d")) > 0.1
+def jumprelu_loss(at, x):
+    pre = (x - at["b_dec"]) @ at["W_enc"] + at["b_enc"]
+    h = pre * (pre > 0.3)
+    return (x - h @ at["W_dec"] - at["b_dec"]).square().mean() + 0.01 * (h > 0).double().sum(-1).mean()
+
+
+@pytest.mark.parametrize(
+    "loss_at, jumps",
+    [
+        (lambda at, x: loss(at, x, 0.01, 0.01, torch.ones(D, dtype=x.dtype)), False),
+        (lambda at, x: loss(at, x, 0.0, 0.0, torch.ones(D, dtype=x.dtype), k=3), True),
+        (jumprelu_loss, True),
+    ],
+)
+@pytest.mark.parametrize("seed", range(3))
+def test_a_loss_that_selects_latents_jumps_and_aen_does_not(loss_at, jumps, seed):
+    x = next(stream()).double()
+    jump = loss_jump(initial(), lambda at: loss_at(at, x), generator(seed, "direction"))
+    assert jump > 1e-5 if jumps else jump < 1e-7
 
 
 @pytest.mark.parametrize(

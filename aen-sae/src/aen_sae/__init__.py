@@ -7,22 +7,16 @@ it.
 
 from importlib import import_module
 
-_MODULES = {
-    "AENTrainingSAE": "sae",
-    "AENTrainingSAEConfig": "sae",
-    "CodingMap": "coding_map",
-    "amortisation_gap": "coding_map",
-    "lipschitz_bound": "coding_map",
-    "local_lipschitz": "coding_map",
-    "Recipe": "stacked",
-    "Stack": "stacked",
-    "Training": "stacked",
-    "train": "stacked",
-    "Spiked": "spiked",
-    "SpikedStream": "spiked",
-    "adaptive_weights": "weights",
-    "initialise": "initialisation",
+_NAMES = {
+    "exact_code": "CodingMap amortisation_gap coding_map half_square kkt_residual lipschitz_bound local_lipschitz",
+    "irrepresentable": "irrepresentable_lhs starvation_forecast support_margin",
+    "initialisation": "initialise",
+    "sae": "AENTrainingSAE AENTrainingSAEConfig to_saelens",
+    "spiked": "Spiked SpikedStream",
+    "stacked": "Recipe SparseAutoencoder Stack Training train",
+    "weights": "adaptive_weights",
 }
+_MODULES = {name: module for module, names in _NAMES.items() for name in names.split()}
 __all__ = sorted(_MODULES)
 
 

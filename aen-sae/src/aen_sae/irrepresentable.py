@@ -20,7 +20,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from aen_sae.coding_map import active_atoms
+from aen_sae.exact_code import active_atoms
 
 
 def support_margin(

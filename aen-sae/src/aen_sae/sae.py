@@ -14,7 +14,7 @@ from typing import Any, Literal, no_type_check
 
 import torch
 from jaxtyping import Float
-from sae_lens import StandardSAE, StandardSAEConfig, TrainingSAE, TrainingSAEConfig
+from sae_lens import SAE, StandardSAE, StandardSAEConfig, TopKSAEConfig, TrainingSAE, TrainingSAEConfig
 from sae_lens.registry import (
     SAE_CLASS_REGISTRY,
     SAE_TRAINING_CLASS_REGISTRY,
@@ -25,6 +25,7 @@ from sae_lens.saes.sae import SAEConfig, TrainCoefficientConfig, TrainStepInput,
 from torch import Tensor, nn
 
 from aen_sae.initialisation import INITS, initialise
+from aen_sae.stacked import SparseAutoencoder
 from aen_sae.weights import STATISTICS, Activity, adaptive_weights, ramp
 
 
@@ -208,7 +209,7 @@ class AENTrainingSAE(TrainingSAE[AENTrainingSAEConfig]):
     def _per_token_norm(self, x: Float[Tensor, "samples d_in"]) -> Float[Tensor, "samples d_in"]:
         if self.cfg.normalize_activations != "constant_norm_rescale":
             return x
-        return x * (self.cfg.d_in**0.5 / x.norm(dim=-1, keepdim=True))
+        return x * (self.cfg.d_in**0.5 / x.norm(dim=-1, keepdim=True).clamp_min(1e-12))
 
     def _apply(self, fn, recurse: bool = True):
         super()._apply(fn, recurse)
@@ -231,6 +232,20 @@ def _to_standard(state_dict: dict[str, Any]) -> None:
     state_dict["W_dec"] = state_dict["W_dec"] / norm.unsqueeze(1)
     state_dict["W_enc"] = state_dict["W_enc"] * norm
     state_dict["b_enc"] = state_dict["b_enc"] * norm
+
+
+def to_saelens(sae: SparseAutoencoder) -> SAE:
+    """A member of a `Stack` as SAELens's inference model, "standard" or "topk", with the same codes; `save_model` saves
+    it. For an SAE that was trained on normalised activations set cfg.normalize_activations = "constant_norm_rescale".
+    """
+    n, d = sae.W_enc.shape
+    common = {"d_in": n, "d_sae": d, "device": str(sae.W_enc.device)}
+    config = StandardSAEConfig(**common) if sae.k is None else TopKSAEConfig(**common, k=sae.k)
+    model = SAE.from_dict(config.to_dict())
+    with torch.no_grad():
+        for name in ("W_enc", "b_enc", "W_dec", "b_dec"):
+            getattr(model, name).copy_(getattr(sae, name))
+    return model
 
 
 @no_type_check  # SAELens fills `metadata` with a dict first and converts it afterwards

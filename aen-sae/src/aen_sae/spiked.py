@@ -18,7 +18,7 @@ from aen_sae.seeds import generator as named_generator
 
 def spiked_dictionary(n: int, d: int, rho: float, generator: torch.Generator) -> Float[Tensor, "d n"]:
     """d unit atoms (rows) in R^n with mean pairwise cosine rho in [0, 1)."""
-    return Spiked.draw(n, d, rho, generator=generator).atoms
+    return Spiked.draw(n, d, rho, k=1, generator=generator).atoms
 
 
 def sample_supports(rows: int, d: int, k: int, generator: torch.Generator) -> Int[Tensor, "rows k"]:

@@ -79,7 +79,9 @@ class Training:
     clip_norm: float | None = None
     """Gradient-norm limit per SAE (1.0 in the authors' language-model runs, none in the spiked ones)."""
     window: int = 1_000
-    """Steps without activity after which a latent counts as dead (and AuxK tries to revive it)."""
+    """Steps without activity after which a latent counts as dead."""
+    auxk_after: int = 1_000
+    """Steps without activity after which AuxK tries to revive a latent (SAELens's default)."""
     log_every: int = 100
     """Steps between two points of the curves."""
 
@@ -192,7 +194,7 @@ class Stack:
             dh.addcmul_(h, 2 * self.l2 / batch)
         d_pre = relu_gradient(dh, h)
         W_dec.grad = h.mT @ g
-        if self.has_auxk and self.steps >= self.training.window:  # before, nothing has been silent for so long
+        if self.has_auxk and self.steps >= self.training.auxk_after:  # before, nothing has been silent for so long
             self._add_auxk(pre, residual, d_pre)
         d_bias = d_pre.sum(1, keepdim=True)  # (m, 1, d)
         W_enc.grad = torch.baddbmm(b_dec.mT @ d_bias, x.mT.expand(len(h), n, batch), d_pre, beta=-1)
@@ -259,7 +261,8 @@ class Stack:
         As in SAELens they do it with their pre-activations, without a ReLU: it would leave those without a gradient
         that are far from firing, which are the ones in need of it.
         """
-        W_dec, dead = self.parameters["W_dec"], self.dead().unsqueeze(1)  # (m, 1, d)
+        W_dec = self.parameters["W_dec"]
+        dead = (self.silent_steps >= self.training.auxk_after).unsqueeze(1)  # (m, 1, d)
         batch, n = residual.shape[-2:]
         k_aux = max(1, n // 2)
         chosen = dead & largest(pre.masked_fill(~dead, -torch.inf), [min(k_aux, pre.shape[-1])] * len(pre))

@@ -24,6 +24,32 @@ def target_l0(table: pd.DataFrame) -> float:
     return max(8.0, float(table["active"].max())) if "active" in table else 64.0
 
 
+def support_l0(table: pd.DataFrame) -> float:
+    """The L0 at which supports are compared in the spiked model (ours): 5/4 of the teacher's k.
+
+    A code of constant L0 has a support F1 of at most 2 k / (L0 + k): .67 at L0 = 2 k, .89 here.
+    """
+    return 1.25 * float(table["active"].max())
+
+
+TUNED = ["l2", "gamma", "reference_fraction"]
+"""Coefficients besides lambda_1 that a method may have several of."""
+
+
+def matched(table: pd.DataFrame, metric: str, l0: float) -> pd.DataFrame:
+    """`metric` at L0 = l0: one row per method, activity average, initialisation, coherence and seed that reaches it.
+
+    Of several lambda_2, gamma and q one choice stands for the method, in every claim and figure: of those that most
+    seeds reach the one that explains most variance.
+    """
+    curves = at_l0(table, l0, list(dict.fromkeys(["explained_variance", metric])))
+    curves = curves.dropna(subset="explained_variance").fillna(dict.fromkeys(TUNED, 0.0))
+    keys = [column for column in ("method", "statistic", "init", "rho", "ema_decay") if column in curves]
+    choices = curves.groupby([*keys, *TUNED], dropna=False)["explained_variance"].agg(["count", "mean"]).reset_index()
+    best = choices.sort_values(["count", "mean"], ascending=False).drop_duplicates(keys)
+    return curves.merge(best[[*keys, *TUNED]])
+
+
 def at_l0(table: pd.DataFrame, target: float, metrics: list[str], by: tuple[str, ...] = CURVE) -> pd.DataFrame:
     """One row per curve with `metrics` at L0 = target."""
     by = [column for column in by if column in table]

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from aen_sae.experiments.appearance import COLORS, INIT_LABELS, MARKERS, legend_below, plain_log_axis
 from aen_sae.experiments.grids import LABELS
-from aen_sae.experiments.matched import at_l0, target_l0
+from aen_sae.experiments.matched import matched, target_l0
 from repro_shared.claims import mean_interval
 from repro_shared.plotting import figure
 from repro_shared.runlog import Results
@@ -41,12 +41,8 @@ def _plain(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _matched(table: pd.DataFrame, metric: str) -> pd.DataFrame:
-    """`metric` at one L0 per method, init, rho and seed; of several lambda_2 the one that explains most variance."""
-    values = list(dict.fromkeys(["explained_variance", metric]))
-    matched = at_l0(table, target_l0(table), values).dropna(subset=[metric])
-    means = matched.groupby(["method", "init", "rho", "l2"], dropna=False)["explained_variance"].mean().reset_index()
-    best = means.sort_values("explained_variance", ascending=False).drop_duplicates(["method", "init", "rho"])
-    return matched.merge(best.drop(columns="explained_variance"), on=["method", "init", "rho", "l2"])
+    """`metric` at the common L0, where it is defined."""
+    return matched(table, metric, target_l0(table)).dropna(subset=metric)
 
 
 def _points(ax: Axes, groups, scale: float, **style) -> None:
@@ -82,7 +78,7 @@ def _starvation(table: pd.DataFrame) -> Figure:
 
 def _versus_coherence(table: pd.DataFrame, metric: str, label: str, scale: float, what: str) -> Figure:
     """(a), (c): a metric against coherence at one L0, one panel per initialisation."""
-    matched = _matched(table, metric)
+    compared = _matched(table, metric)
     fig, axes = figure(
         "double",
         1,
@@ -93,7 +89,7 @@ def _versus_coherence(table: pd.DataFrame, metric: str, label: str, scale: float
     )
     for ax, init in zip(axes, INIT_LABELS, strict=True):
         for i, (method, name) in enumerate(LABELS.items()):
-            rows = matched[(matched["init"] == init) & (matched["method"] == method)]
+            rows = compared[(compared["init"] == init) & (compared["method"] == method)]
             groups = [(rho + 0.006 * (i - 3), values[metric]) for rho, values in rows.groupby("rho")]
             _points(ax, groups, scale, label=name, color=COLORS[method], marker=MARKERS[method])
         ax.set(title=INIT_LABELS[init], xlabel="coherence rho", ylim=(-0.03 * scale, 1.05 * scale))
@@ -129,8 +125,8 @@ def _versus_l0(table: pd.DataFrame, metric: str, label: str, scale: float, what:
 def _initialisation(table: pd.DataFrame) -> Figure:
     """(g): dead latents per method at the largest coherence, one bar per initialisation."""
     table = _plain(table)
-    matched = _matched(table[table["rho"] == table["rho"].max()], "dead_fraction")
-    methods = [method for method in LABELS if method in set(matched["method"])]
+    compared = _matched(table[table["rho"] == table["rho"].max()], "dead_fraction")
+    methods = [method for method in LABELS if method in set(compared["method"])]
     fig, ax = figure(
         "double",
         height=2.4,
@@ -138,7 +134,7 @@ def _initialisation(table: pd.DataFrame) -> Figure:
     )
     for shift, (init, name) in zip((-0.2, 0.2), INIT_LABELS.items(), strict=True):
         for i, method in enumerate(methods):
-            values = 100 * matched[(matched["init"] == init) & (matched["method"] == method)]["dead_fraction"]
+            values = 100 * compared[(compared["init"] == init) & (compared["method"] == method)]["dead_fraction"]
             if len(values) == 0:
                 ax.text(i + shift, 1, "not\nreached", ha="center", fontsize=6, color="#777777")
                 continue
@@ -174,12 +170,12 @@ def _recovery(table: pd.DataFrame) -> Figure:
         caption=f"Recovery at the largest coherence, L0 = {target_l0(table):g}; amplitude ratio of recovered latents.",
     )
     for ax, (metric, label) in zip(axes, metrics.items(), strict=True):
-        matched = _matched(table, metric)
-        methods = [method for method in LABELS if method in set(matched["method"])]
+        compared = _matched(table, metric)
+        methods = [method for method in LABELS if method in set(compared["method"])]
         for shift, (init, color) in zip(
             (-0.12, 0.12), (("published", "#0072B2"), ("centered", "#E69F00")), strict=True
         ):
-            rows = matched[matched["init"] == init]
+            rows = compared[compared["init"] == init]
             groups = [(i + shift, rows[rows["method"] == method][metric]) for i, method in enumerate(methods)]
             _points(ax, [g for g in groups if len(g[1])], 1, fmt="o", color=color, label=INIT_LABELS[init])
         ax.set_xticks(range(len(methods)), [LABELS[method] for method in methods], rotation=90)

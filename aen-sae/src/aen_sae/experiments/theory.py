@@ -93,7 +93,7 @@ def _lipschitz(cell: Config) -> list[dict]:
     """Largest quotients ||dh|| / ||dx|| over pairs of inputs, beside the local constants at the samples."""
     import torch
 
-    from aen_sae.coding_map import local_lipschitz, most_sensitive_direction
+    from aen_sae.exact_code import local_lipschitz, most_sensitive_direction
 
     records = []
     for rho in cell.rho:
@@ -239,7 +239,7 @@ def _noisy_samples(cell: Config, atoms, name: str) -> tuple[torch.Tensor, torch.
 
 def _solve(cell: Config, x, atoms, l2: float, weights=None) -> tuple[torch.Tensor, dict[str, float | int]]:
     """(h*(x), certificate): exact codes, their worst KKT residual, samples that only the iteration vouches for."""
-    from aen_sae.coding_map import coding_map, kkt_residual
+    from aen_sae.exact_code import coding_map, kkt_residual
     from aen_sae.irrepresentable import exact_codes
 
     problem = (atoms, cell.l1, l2, weights)
@@ -258,6 +258,10 @@ def _seeds(count: int, *cells: Config) -> list[Config]:
 
 _LIPSCHITZ = Config(part="lipschitz")
 _SUPPORT = Config(part="support", l2=(0.02,), samples=200)
+_MORE_L1 = [  # L1 and the adaptive lasso at one L0: larger and smaller a1 than that of `_SUPPORT`
+    *(replace(_SUPPORT, rho=(0.9,), method=("l1",), l1=l1) for l1 in (0.4, 0.8)),
+    *(replace(_SUPPORT, rho=(0.9,), method=("adaptive_lasso",), l1=l1) for l1 in (0.02, 0.05)),
+]
 _L2_MAP = Config(
     part="irc", d=12, rho=tuple(np.linspace(0, 0.95, 20).round(2).tolist()),
     l2=tuple(np.geomspace(0.001, 1, 22).round(5).tolist()), samples=32,
@@ -271,15 +275,16 @@ PRESETS: dict[str, list[Config]] = {
         2,
         replace(_TINY, l2=(0.0, *_TINY.l2)),
         replace(_TINY, part="support", l2=(0.02,)),
+        replace(_TINY, part="support", l2=(0.02,), method=("l1", "adaptive_lasso"), l1=0.4),
         replace(_TINY, part="irc", d=6),
         replace(_TINY, part="irc", d=6, l2=(0.1,), weight_off=(0.5, 1.5, 3.0)),
     ),
-    "default": _seeds(3, _LIPSCHITZ, _SUPPORT, _L2_MAP, _WEIGHT_MAP),
+    "default": _seeds(3, _LIPSCHITZ, _SUPPORT, *_MORE_L1, _L2_MAP, _WEIGHT_MAP),
     # more seeds and samples, weights so sharp that needed latents are lost, and the size of the published spiked runs
     "paper": _seeds(
         10,
         replace(_LIPSCHITZ, l2=(0.0, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0), samples=400),
-        replace(_SUPPORT, samples=2_000),
+        *(replace(cell, samples=2_000) for cell in (_SUPPORT, *_MORE_L1)),
         replace(_SUPPORT, samples=2_000, gamma=2.0, weight_max=1_000.0),
         _L2_MAP,
         _WEIGHT_MAP,

@@ -5,7 +5,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from aen_sae.coding_map import lipschitz_bound
+from aen_sae.exact_code import lipschitz_bound
 from aen_sae.experiments.appearance import COLORS, LABELS
 from repro_shared.claims import mean_interval
 from repro_shared.plotting import PALETTE, figure, heat_map
@@ -28,7 +28,7 @@ def draw(results: Results) -> dict[str, Figure]:
         ("support", "global_support", _support),
         ("irc", "irrepresentable", _irrepresentable),
     ):
-        rows = results.table[results.table["part"] == part]
+        rows = results.table[(results.table["part"] == part) & (results.table["l1"] == 0.1)]
         for i, ((n, gamma), group) in enumerate(rows.groupby(["n", "gamma"])):
             drawn[name if i == 0 else f"{name}_n{n}_gamma{gamma:g}"] = form(group)
     return drawn

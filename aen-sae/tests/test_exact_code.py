@@ -10,7 +10,7 @@ from scipy.optimize import nnls
 from sklearn.linear_model import ElasticNet
 from torch.nn.functional import normalize
 
-from aen_sae.coding_map import (
+from aen_sae.exact_code import (
     active_atoms,
     amortisation_gap,
     coding_map,

@@ -27,7 +27,7 @@ def spiked_world() -> pd.DataFrame:
         for init in ("published", "centered"):
             for rho in (0.0, 0.9):
                 for seed in SEEDS:
-                    for i, (l1, l0) in enumerate(((0.001, 16.0), (0.002, 8.0), (0.004, 4.0))):
+                    for i, (l1, l0) in enumerate(((0.001, 16.0), (0.002, 8.0), (0.005, 4.0))):
                         noise = 0.002 * np.sin(7 * seed + i)
                         share = dead * rho / 0.9 * (1 if init == "published" else 0.4)
                         adaptive = method in ("adaptive_lasso", "aen")
@@ -40,7 +40,7 @@ def spiked_world() -> pd.DataFrame:
                             "gamma": 0.5 if adaptive else np.nan,
                             "ema_decay": 0.999 if adaptive else np.nan,
                             "reference_fraction": 0.05 if adaptive else np.nan,
-                            "dead_fraction": share + noise, "dead_window": share, "f1": f1 + noise,
+                            "dead_fraction": share + noise, "dead_window": share - 0.1, "f1": f1 + noise,
                             "amplitude_ratio": amplitude + noise,
                             "code_distance": gap + noise, "amortisation_gap": gap, "explained_variance": 0.8,
                             "loss_jump": 0.01 if method == "topk" else 1e-9,
@@ -133,6 +133,10 @@ PLANTS: dict[str, Callable[[dict[str, Results]], None]] = {
         "C1-coherence-starves",
         lambda init: plant("spiked", "dead_fraction", lambda old: 0 * old, method="l1", init=init),
     ),
+    **both(
+        "C1-strong-penalty", lambda init: plant("spiked", "dead_fraction", lambda old: 0 * old, method="l1", init=init)
+    ),
+    **both("D1-counting", lambda init: plant("spiked", "dead_window", lambda old: old + 0.5, init=init, **AEN)),
     **both("C1-equal-l0", lambda init: plant("spiked", "dead_fraction", lambda old: 0 * old, method="l1", init=init)),
     **both("C2-less-than-topk", lambda init: plant("spiked", "dead_fraction", lambda old: old + 0.9, init=init, **AEN)),
     **both("C2-less-than-l1", lambda init: plant("spiked", "dead_fraction", lambda old: old + 0.9, init=init, **AEN)),
@@ -162,7 +166,7 @@ PLANTS: dict[str, Callable[[dict[str, Results]], None]] = {
         "C6-cross-entropy", lambda init: plant("llm", "ce_recovered", lambda old: old - 0.1, init=init, method="aen")
     ),
     **both(
-        "C7-llm-starvation", lambda init: plant("llm", "dead_window", lambda old: old + 0.5, init=init, method="aen")
+        "C7-llm-starvation", lambda init: plant("llm", "dead_fraction", lambda old: old + 0.5, init=init, method="aen")
     ),
     "C8-differentiable": plant("spiked", "loss_jump", 1e-3, method="aen", seed=0, l0=8.0),
     **both("B1-auxk", lambda init: starved_aen(init)),

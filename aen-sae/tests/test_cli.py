@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,6 +12,8 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+
+from repro_shared.cells import sha256_json
 
 
 def aen_sae(*arguments, **kwargs):
@@ -107,6 +110,35 @@ def test_another_seed_gives_other_numbers(reproduced):
     assert rows["value"].nunique() == len(rows)
 
 
+def test_smoke_results_are_not_published(reproduced):
+    out, _ = reproduced
+    before = (Path(__file__).parents[1] / "README.md").read_bytes()
+    done = aen_sae("report", "--preset", "smoke", "--publish", "--out", out)
+    assert done.returncode == 2 and "smoke results decide nothing" in done.stderr
+    assert before == (Path(__file__).parents[1] / "README.md").read_bytes()
+
+
+def test_a_report_of_cells_from_other_code_says_so(reproduced, tmp_path):
+    out, _ = reproduced
+    shutil.copytree(out / "smoke", tmp_path / "smoke")
+    for path in (tmp_path / "smoke" / "theory" / "cells").glob("*.json"):
+        content = json.loads(path.read_text())
+        timing = content.pop("timing")
+        content.pop("sha256")
+        content["fingerprint"] = "0" * 16
+        path.write_text(json.dumps(content | {"sha256": sha256_json(content), "timing": timing}))
+    done = aen_sae("report", "--preset", "smoke", "--out", tmp_path)
+    assert done.returncode == 0
+    assert "theory: 10 of 10 cells are not there (the code has changed)" in done.stderr
+    html = (tmp_path / "smoke" / "report.html").read_text()
+    assert "<b>Stale:</b> 10 of 10 cells" in html and 'id="theory-lipschitz"' not in html
+    claims = {claim["id"]: claim for claim in json.loads((tmp_path / "smoke" / "claims.json").read_text())}
+    assert (
+        claims["C3-lipschitz"]["verdict"] == "not-run" and "reproduce --preset smoke" in claims["C3-lipschitz"]["why"]
+    )
+    assert claims["C8-differentiable"]["verdict"] == "inconclusive"
+
+
 def test_one_cell_with_settings_of_ones_own(tmp_path):
     arguments = (
         "--method",
@@ -124,7 +156,7 @@ def test_one_cell_with_settings_of_ones_own(tmp_path):
         "--window",
         "20",
     )
-    done = aen_sae("run", "--out", tmp_path, "spiked", *arguments, "--eval-samples", "500")
+    done = aen_sae("run", "spiked", *arguments, "--eval-samples", "500", "--out", tmp_path)
     assert done.returncode == 0, done.stderr[-2000:]
     assert "explained_variance" in done.stdout
 
@@ -136,7 +168,12 @@ def test_one_cell_with_settings_of_ones_own(tmp_path):
         (("run", "spiked", "--device", "gpu"), "use --device cpu"),
         (("reproduce", "--preset", "smoke", "--jobs", "0"), "1 or more"),
         (("report", "--preset", "smoke"), "run `reproduce` first"),
-        (("run", "llm", "--model", "random", "--text-dir", "/nowhere"), "choose one of them"),
+        (("run", "llm", "--model", "random"), "choose one of them"),  # of its blocks
+        (
+            ("run", "llm", "--model", "random", "--layer", "0", "--text-dir", "/nowhere"),
+            "no .txt, .md or .rst file found",
+        ),
+        (("reproduce", "--preset", "smoke", "--only"), "--only needs at least one of"),
         (("reproduce", "--preset", "smoke", "--out", "/proc/nowhere"), "/proc/nowhere"),
         (("run", "llm", "--model", "nobody/nothing"), "nobody/nothing"),
         (("reproduce", "--preset", "smoke", "--scheduler", "tcp://127.0.0.1:9", "--only", "theory"), "Dask"),
@@ -162,6 +199,15 @@ def test_what_a_user_can_mend_ends_in_one_line(arguments, says, tmp_path):
         (("llm", "--train-windows", "0"), "give skip_documents > 0"),
         (("llm", "--steps", "5", "--window", "9"), "choose 1 <= window <= steps"),
         (("theory", "--active", "300"), "choose 1 <= active"),
+        (("spiked", "--l1", "nan"), "choose coefficients >= 0"),
+        (("spiked", "--n", "0"), "n = 0; choose numbers > 0"),
+        (("spiked", "--batch-size", "0"), "batch_size = 0; choose numbers > 0"),
+        (("spiked", "--lr", "-1"), "lr = -1.0; choose numbers > 0"),
+        (("spiked", "--eval-samples", "0"), "eval_samples = 0; choose numbers > 0"),
+        (("spiked", "--method"), "choose at least one of l1"),
+        (("spiked", "--method", "jumprelu", "--jumprelu-l0", "-3"), "jumprelu_l0 = (-3.0,); choose numbers > 0"),
+        (("theory", "--n", "0"), "n = 0; choose numbers > 0"),
+        (("llm", "--lr", "inf"), "lr = inf; choose numbers > 0"),
     ],
 )
 def test_impossible_settings_say_what_to_choose(arguments, says):

@@ -278,6 +278,15 @@ def test_a_damaged_checkpoint_is_one_clear_line(tmp_path, content):
         train([Stack(PENALISED, initial(), TRAINING)], stream(), 30, checkpoint)
 
 
+def test_a_full_disk_during_a_checkpoint_is_one_clear_line(tmp_path, monkeypatch):
+    def full(path, data):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("aen_sae.stacked.write_atomic", full)
+    with pytest.raises(UserError, match="no space left on device.*free its space"):
+        train([Stack(PENALISED, initial(), TRAINING)], stream(), 30, tmp_path / "c.safetensors", checkpoint_every=20)
+
+
 def test_a_safetensors_file_from_elsewhere_is_refused(tmp_path):
     from safetensors.torch import save_file
 

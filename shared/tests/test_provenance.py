@@ -51,12 +51,21 @@ PACKAGE = {
         from made.starred import *
         from made.sub import E, by_name
 
-        PRESETS: dict = {"smoke": [1]}
+        MORE = [3]
+        FACTOR = 1
+
+        def _smoke():
+            return [1, *MORE]
+
+        PRESETS: dict = {"smoke": [1], "default": _smoke()}
 
         def run(cell, scratch):
             """Docstring of run."""
             from made.inside import W
-            return [{"x": X + Z + W}]  # comment
+            return [{"x": X + Z + W + _helper()}]  # comment
+
+        def _helper():
+            return FACTOR * 10
 
         def figures(results):
             from made.unrelated import T
@@ -104,6 +113,8 @@ def changes(package: Path, name: str, before: str, after: str) -> bool:
     "name, before, after",
     [
         ("experiments/study.py", "X + Z", "X - Z"),
+        ("experiments/study.py", "FACTOR * 10", "FACTOR * 11"),
+        ("experiments/study.py", "FACTOR = 1", "FACTOR = 2"),
         ("direct.py", "X = 1", "X = 2"),
         ("deep.py", "Y = 1", "Y = 2"),
         ("relative.py", "Z = 1", "Z = 2"),
@@ -126,6 +137,8 @@ def test_fingerprint_changes_with_code_that_is_reached(package, name, before, af
         ("experiments/study.py", "# comment", "# other"),
         ("experiments/study.py", "Docstring of run", "Other words"),
         ("experiments/study.py", '"smoke": [1]', '"smoke": [1, 2]'),
+        ("experiments/study.py", "[1, *MORE]", "[2, *MORE]"),
+        ("experiments/study.py", "MORE = [3]", "MORE = [4]"),
         ("experiments/study.py", "return {}", "return {1: 2}"),
         ("experiments/study.py", "return None", "return 1"),
         ("unrelated.py", "T = 1", "T = 2"),

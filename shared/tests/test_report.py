@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 from html.parser import HTMLParser
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ from repro_shared.report import (
     print_claims,
     publish,
     write_index,
+    write_report,
 )
 from repro_shared.runlog import RunLog
 
@@ -58,7 +60,7 @@ CLAIMS = [
 def finished(tmp_path_factory):
     """A finished run with claims, a report and two figures, one of them too large to publish as it is."""
     folder = tmp_path_factory.mktemp("finished")
-    log = RunLog("toy", "smoke", folder / "results", "repro-shared", ["toy", "reproduce"])
+    log = RunLog("toy", "default", folder / "results", "repro-shared", ["toy", "reproduce"])
     with log.experiment("toy", toy, toy.cells(folder / "trace", 2)) as experiment:
         experiment.map()
         noise, ax = figure("double", caption="Noise, of which there is much.")
@@ -75,7 +77,7 @@ def finished(tmp_path_factory):
 def run_folder(finished, tmp_path):
     """A copy of the finished run, in a paper's folder."""
     shutil.copytree(finished, tmp_path / "toy")
-    return tmp_path / "toy" / "results" / "smoke"
+    return tmp_path / "toy" / "results" / "default"
 
 
 class Page(HTMLParser):
@@ -140,6 +142,7 @@ def test_html_sorting_and_opening_work_in_a_browser(run_folder):
     probe = run_folder / "probe.html"
     probe.write_text((run_folder / "report.html").read_text().replace("</body>", script))
     arguments = [
+        f"--user-data-dir={run_folder / 'profile'}",
         "--headless",
         "--no-sandbox",
         "--disable-gpu",
@@ -215,14 +218,22 @@ def paper_folder(tmp_path):
     return folder
 
 
-def test_publish_writes_a_small_tracked_snapshot(run_folder, paper_folder):
+@pytest.fixture
+def complete(run_folder):
+    """The run with claims that are all judged."""
+    (run_folder / "claims.json").write_text(json.dumps(CLAIMS[:3]))
+    return run_folder
+
+
+def test_publish_writes_a_small_tracked_snapshot(complete, paper_folder):
+    run_folder = complete
     publish(run_folder, paper_folder)
     results = json.loads((paper_folder / "RESULTS.json").read_text())
-    assert results["claims"] == CLAIMS == json.loads((run_folder / "claims.json").read_text())
-    assert results["preset"] == "smoke" and results["seconds"] > 0
+    assert results["claims"] == CLAIMS[:3] == json.loads((run_folder / "claims.json").read_text())
+    assert results["preset"] == "default" and results["seconds"] > 0
     assert results["experiments"]["toy"]["cells_done"] == 2
     text = (paper_folder / "RESULTS.md").read_text()
-    assert all(one["why"] in text for one in CLAIMS)
+    assert all(one["why"] in text for one in CLAIMS[:3])
     targets = re.findall(r"\]\(([^)]+)\)", text)
     assert {"figures/toy-noise.png", "figures/toy-line.png"} <= set(targets)
     assert all((paper_folder / target).is_file() for target in targets)
@@ -231,10 +242,11 @@ def test_publish_writes_a_small_tracked_snapshot(run_folder, paper_folder):
     readme = (paper_folder / "README.md").read_text()
     assert readme.startswith("# Toy\n\n<!-- results:begin -->\n1 supported, 1 contradicted")
     assert readme.endswith("<!-- results:end -->\n\nThe end.\n") and "\nold\n" not in readme
-    assert claims_markdown(CLAIMS) in readme
+    assert claims_markdown(CLAIMS[:3]) in readme
 
 
-def test_publishing_twice_changes_nothing_and_drops_figures_that_are_gone(run_folder, paper_folder):
+def test_publishing_twice_changes_nothing_and_drops_figures_that_are_gone(complete, paper_folder):
+    run_folder = complete
     publish(run_folder, paper_folder)
     (paper_folder / "figures" / "by_hand.png").write_bytes(b"mine")
     before = {path: path.read_bytes() for path in paper_folder.rglob("*") if path.is_file()}
@@ -247,16 +259,55 @@ def test_publishing_twice_changes_nothing_and_drops_figures_that_are_gone(run_fo
     assert sorted(path.name for path in (paper_folder / "figures").iterdir()) == ["by_hand.png", "toy-noise.png"]
 
 
-def test_publish_without_a_run_or_markers_says_what_to_do(run_folder, paper_folder, tmp_path):
-    with pytest.raises(UserError, match="run `reproduce` first"):
-        publish(tmp_path, paper_folder)
-    (paper_folder / "README.md").write_text("# Toy\n")
-    with pytest.raises(UserError, match="needs the lines <!-- results:begin -->"):
-        publish(run_folder, paper_folder)
+@pytest.mark.parametrize(
+    "spoil, says",
+    [
+        (lambda run, paper: shutil.rmtree(run), "run `reproduce` first"),
+        (lambda run, paper: (run / "claims.json").write_text(json.dumps(CLAIMS)), "is not complete"),  # one not-run
+        (lambda run, paper: (run / "toy" / "run.json").write_text("{"), "is not complete"),
+        (lambda run, paper: (run / "toy" / "run.json").write_text("[1]"), "is not complete"),
+        (lambda run, paper: preset_of(run, "smoke"), "smoke results decide nothing"),
+        (lambda run, paper: (paper / "README.md").write_text("# Toy"), "needs the lines <!-- results:begin -->"),
+        (lambda run, paper: (paper / "README.md").unlink(), "needs the lines <!-- results:begin -->"),
+    ],
+)
+def test_what_cannot_be_published_leaves_everything_as_it_is(complete, paper_folder, spoil, says):
+    spoil(complete, paper_folder)
+    before = {path: path.read_bytes() for path in paper_folder.rglob("*") if path.is_file()}
+    with pytest.raises(UserError, match=says):
+        publish(complete, paper_folder)
+    assert before == {path: path.read_bytes() for path in paper_folder.rglob("*") if path.is_file()}
 
 
-def test_index_finds_papers_by_their_folders(run_folder, paper_folder, tmp_path):
-    publish(run_folder, paper_folder)
+def preset_of(run: Path, preset: str) -> None:
+    path = run / "toy" / "run.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"preset": preset}))
+
+
+def test_a_figure_that_is_gone_is_left_out(run_folder):
+    (run_folder / "toy" / "figures" / "line.png").unlink()
+    html = write_report(run_folder, "toy", "default", CLAIMS, ["toy"]).read_text()
+    assert 'id="toy-noise"' in html and 'id="toy-line"' not in html
+
+
+def test_stale_experiments_show_no_figures_and_say_why(finished, tmp_path):
+    shutil.copytree(finished, tmp_path / "toy")
+    log = RunLog("toy", "default", tmp_path / "toy" / "results", "repro-shared", ["toy", "report"])
+    log.experiment("toy", toy, toy.cells(finished / "trace", 2)).withhold_figures("2 cells: the code has changed")
+    html = log.write_report().read_text()
+    assert "<b>Stale:</b> 2 cells: the code has changed" in html and "<figure id=" not in html
+
+
+def test_experiments_come_in_the_order_of_their_claims(run_folder):
+    shutil.copytree(run_folder / "toy", run_folder / "aaa")
+    run = json.loads((run_folder / "aaa" / "run.json").read_text())
+    (run_folder / "aaa" / "run.json").write_text(json.dumps(run | {"experiment": "aaa"}))
+    html = write_report(run_folder, "toy", "default", CLAIMS, ["aaa", "toy"]).read_text()
+    assert html.index('<section id="toy">') < html.index('<section id="aaa">')
+
+
+def test_index_finds_papers_by_their_folders(complete, paper_folder, tmp_path):
+    publish(complete, paper_folder)
     for name in ("shared", "new-paper"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "pyproject.toml").write_text(f'[project]\nname = "{name}"\ndescription = "About {name}"\n')
@@ -270,4 +321,4 @@ def test_index_finds_papers_by_their_folders(run_folder, paper_folder, tmp_path)
         assert (tmp_path / "report" / target).exists(), target
     readme = (tmp_path / "README.md").read_text()
     assert "| [new-paper](new-paper/) | About new-paper | not run yet | | |" in readme
-    assert "1 supported, 1 contradicted, 1 inconclusive, 1 not-run" in readme
+    assert "1 supported, 1 contradicted, 1 inconclusive" in readme

@@ -5,14 +5,13 @@ import json
 import random
 import subprocess
 import sys
-import textwrap
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import toy
-from conftest import cell_files
+from conftest import cell_files, wait_until
 
 from repro_shared.runlog import Results, RunLog, UserError, config_hash, execute
 
@@ -111,7 +110,7 @@ def test_cells_of_other_code_or_versions_are_run_again_and_never_mixed(experimen
         log.map()
     later = experiment()
     later.stamp = later.stamp | {part: value}
-    assert later.results().missing == 4
+    assert later.results().missing == 4 and reason in later.results().reason
     assert later.results().table.empty
     assert len(later.pending()) == 4
     assert reason in (later.folder / "log.txt").read_text()
@@ -391,4 +390,33 @@ def test_user_error_of_a_cell_is_one_line(experiment, tmp_path):
         experiment(toy.cells(tmp_path / "t", 1, fault="advise")) as log,
     ):
         log.map()
-    assert textwrap.dedent("no data found") in (log.folder / "log.txt").read_text()
+    assert "no data found" in (log.folder / "log.txt").read_text()
+
+
+def test_a_second_process_in_the_same_folder_is_told_to_wait(driver, experiment, tmp_path):
+    (tmp_path / "trace").mkdir()
+    first = driver(jobs=1, n=2, seconds=30)
+    wait_until(lambda: len(list((tmp_path / "trace").glob("*"))) == 1)
+    second = driver(jobs=1, n=2, seconds=0)
+    assert second.wait(60) == 2 and "another process is working in" in second.stderr.read()
+    first.kill()
+    first.wait()
+    assert driver(jobs=1, n=2, seconds=0).wait(60) == 0
+
+
+@pytest.mark.parametrize("content", ["{", "[1]", "{}"])
+def test_a_damaged_run_json_is_written_anew_and_costs_no_cell(experiment, tmp_path, content):
+    with experiment() as log:
+        log.map()
+    (log.folder / "run.json").write_text(content)
+    assert experiment().results().provenance is None
+    with experiment() as log:
+        log.map()
+    assert json.loads((log.folder / "run.json").read_text())["status"] == "done"
+    assert [path.read_text().count("\n") for path in sorted((tmp_path / "trace").iterdir())] == [1, 1, 1, 1]
+
+
+def test_a_relative_folder_is_the_same_wherever_a_worker_stands(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    log = RunLog("toy", "smoke", Path("results"), "repro-shared", ["toy"])
+    assert log.folder == tmp_path / "results" / "smoke"

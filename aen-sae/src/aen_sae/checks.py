@@ -89,7 +89,6 @@ FEW_WINDOWS = "All seeds on the same few windows: the interval leaves out the va
 """Said of cross-entropies."""
 QUOTED = {
     "dead_window": "in the last training window",
-    "dead_fraction": "on held-out samples",
     "amortisation_gap": "relative excess of the objective",
 }
 """Metrics that are quoted beside the one that decides."""
@@ -251,27 +250,26 @@ def _part(results: dict[str, Results], part: str, every_l1: bool = False) -> pd.
     return table if every_l1 else table[table["l1"] == 0.1]
 
 
-def coherence_starves(init: str) -> Check:
-    def check(results: dict[str, Results]) -> Finding:
-        """Dead latents of plain L1 at the largest coherence minus at rho = 0, at the lambda_1 = .001 of the published
-        number.
-        """
-        table = results["spiked"].table
-        table = table[(table["method"] == "l1") & (table["init"] == init) & np.isclose(table["l1"], 0.001)]
-        if table.empty:
-            return judge(np.array([]), "Plain L1 was not run at lambda_1 = .001.")
-        dead, window = (
-            100 * table.pivot_table(index="seed", columns="rho", values=values)
-            for values in ("dead_fraction", "dead_window")
-        )
-        top = dead.columns.max()
-        levels = ", ".join(f"{dead[rho].mean():.1f} % at rho = {rho:g}" for rho in dead.columns)
-        why = (
-            f"Plain L1, lambda_1 = .001: {levels} (in the last training window {window[top].mean():.1f} % at {top:g})."
-        )
-        return judge(dead[top] - dead[0.0], why, supported_above=DEAD_MARGIN, contradicted_below=NEGLIGIBLE)
+def coherence_starves(l1: float) -> Callable[[str], Check]:
+    def for_init(init: str) -> Check:
+        def check(results: dict[str, Results]) -> Finding:
+            """Dead latents of plain L1 at the largest coherence minus at rho = 0, at one of the published lambda_1."""
+            table = results["spiked"].table
+            table = table[(table["method"] == "l1") & (table["init"] == init) & np.isclose(table["l1"], l1)]
+            if table.empty:
+                return judge(np.array([]), f"Plain L1 was not run at lambda_1 = {l1:g}.")
+            dead, window = (
+                100 * table.pivot_table(index="seed", columns="rho", values=values)
+                for values in ("dead_fraction", "dead_window")
+            )
+            top = dead.columns.max()
+            levels = ", ".join(f"{dead[rho].mean():.1f} % at rho = {rho:g}" for rho in dead.columns)
+            why = f"Plain L1: {levels} (in the last training window {window[top].mean():.1f} % at {top:g})."
+            return judge(dead[top] - dead[0.0], why, supported_above=DEAD_MARGIN, contradicted_below=NEGLIGIBLE)
 
-    return check
+        return check
+
+    return for_init
 
 
 def coherence_starves_at_equal_l0(init: str) -> Check:
@@ -301,6 +299,20 @@ def differentiable(results: dict[str, Results]) -> Finding:
     )
     verdict = "supported" if jumps.max() < 1e-6 else "contradicted"
     return Finding(float(jumps.max()), None, None, len(jumps), verdict, why)
+
+
+def counting(init: str) -> Check:
+    def check(results: dict[str, Results]) -> Finding:
+        """Dead latents of AEN at rho = .9 and one L0, on held-out samples minus in the last training window."""
+        table = results["spiked"].table
+        table = table[(table["rho"] == 0.9) & (table["init"] == init)]
+        l0 = target_l0(table)
+        held_out, window = (100 * per_seed(table, m, Variant("aen"), l0) for m in ("dead_fraction", "dead_window"))
+        l1 = [100 * per_seed(table, m, Variant("l1"), l0).mean() for m in ("dead_fraction", "dead_window")]
+        why = f"L0 = {l0:g}. AEN {held_out.mean():.3g} and {window.mean():.3g}, L1 {l1[0]:.3g} and {l1[1]:.3g}."
+        return judge(held_out - window, why, supported_above=DEAD_MARGIN, contradicted_below=NEGLIGIBLE)
+
+    return check
 
 
 def init_effect(method: str) -> Check:

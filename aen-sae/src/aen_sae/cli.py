@@ -70,7 +70,8 @@ class Bench:
 
 
 def reproduce(options: Reproduce) -> None:
-    from repro_shared.runlog import RunLog, UserError
+    from repro_shared import UserError
+    from repro_shared.runlog import RunLog
 
     if options.jobs < 1:
         raise UserError(f"--jobs {options.jobs}: give the number of local worker processes, 1 or more")
@@ -86,7 +87,11 @@ def reproduce(options: Reproduce) -> None:
                 except UserError as error:  # the other experiments still have their say
                     failures.append(f"{name}: {error}")
             results[name] = experiment.results()
-            if not results[name].missing:
+            if results[name].missing:
+                stale = f"{results[name].missing} of {len(cells)} cells are not there ({results[name].reason})"
+                experiment.note(f"{name}: {stale}: `{PAPER} reproduce --preset {options.preset}` runs them")
+                experiment.withhold_figures(stale)
+            else:
                 experiment.save_figures(module.figures(results[name]))
     _conclude(log, results, options.preset)
     if failures:
@@ -99,6 +104,8 @@ def report(options: Report) -> None:
 
     if not list((options.out / options.preset).glob("*/run.json")):
         raise UserError(f"nothing is recorded in {options.out / options.preset}: run `reproduce` first, or give --out")
+    if options.publish and not (FOLDER / "pyproject.toml").exists():
+        raise UserError("--publish writes into the source checkout: run it from an editable install of one")
     reproduce(Reproduce(options.preset, only=(), out=options.out))
     if options.publish:
         publish(options.out / options.preset, FOLDER)
@@ -108,6 +115,9 @@ def run(arguments: list[str]) -> None:
     """`arguments`: an experiment's name and its flags. The cell is recorded under results/run like any other."""
     from repro_shared.runlog import RunLog
 
+    if "--out" in arguments:  # wherever it stands
+        at = arguments.index("--out")
+        arguments = [*arguments[at : at + 2], *arguments[:at], *arguments[at + 2 :]]
     modules = {name: import_module(f"aen_sae.experiments.{name}") for name in EXPERIMENTS}
     configs = (
         Annotated[module.Config, tyro.conf.subcommand(name, description=module.__doc__.splitlines()[0])]
@@ -178,6 +188,8 @@ def main() -> None:
         types = tuple(Annotated[type_, tyro.conf.subcommand(name)] for name, type_ in commands.items())
         command = Union[types]  # noqa: UP007 (made at run time)
         options = tyro.cli(command, prog=PAPER, description=__doc__.splitlines()[0])
+        if isinstance(options, Reproduce) and not options.only:
+            raise UserError(f"--only needs at least one of {', '.join(EXPERIMENTS)}")
         {Reproduce: reproduce, Report: report, Bench: bench}[type(options)](options)
     except UserError as error:
         print(f"{PAPER}: {error}", file=sys.stderr)

@@ -24,6 +24,7 @@ import contextlib
 import copy
 import functools
 import hashlib
+import io
 import json
 import os
 import shutil
@@ -135,7 +136,7 @@ def _convert_gguf(gguf: Path, folder: Path) -> None:
 
     `save_pretrained` refuses a model that came from a GGUF, so the weights move to a fresh model of the same config.
     """
-    with _quiet_transformers():
+    with _quiet_transformers(), contextlib.redirect_stderr(io.StringIO()):  # the conversion has a bar of its own
         tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name, local_files_only=True)
         quantised = AutoModelForCausalLM.from_pretrained(
             gguf.parent, gguf_file=gguf.name, local_files_only=True, dtype=torch.float32

@@ -25,6 +25,7 @@ from torch import Tensor
 from aen_sae.metrics import ALIVE
 from aen_sae.weights import Activity, Statistic, adaptive_weights, ramp
 from repro_shared import UserError
+from repro_shared.files import storage, write_atomic
 
 CURVES = ("l0", "explained_variance", "silent_fraction", "weight_mean", "weight_pinned")
 """What `Stack.history` records, on the training batch."""
@@ -332,12 +333,12 @@ def train(
 
 
 def _save(stacks: Sequence[Stack], stream: Stream, checkpoint: Path, made_by: str) -> None:
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     tensors = {f"{i}.{name}": t.contiguous() for i, stack in enumerate(stacks) for name, t in stack.state().items()}
-    partial = checkpoint.with_suffix(".partial")
-    save_file(tensors, partial, metadata={"stream": json.dumps(stream.state_dict()), "made_by": made_by})
-    partial.replace(checkpoint)
+    metadata = {"stream": json.dumps(stream.state_dict()), "made_by": made_by}
+    with storage(checkpoint.parent, "free its space and run the same command again"):
+        write_atomic(checkpoint, save(tensors, metadata))
 
 
 def _resume(stacks: Sequence[Stack], stream: Stream, checkpoint: Path, made_by: str) -> None:

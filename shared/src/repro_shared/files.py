@@ -1,5 +1,6 @@
 """Files that are whole or absent, and storage errors that say what to do."""
 
+import fcntl
 import json
 import os
 from collections.abc import Iterator
@@ -47,3 +48,16 @@ def read_json(path: Path):
         return json.loads(path.read_bytes())
     except (OSError, ValueError):
         return None
+
+
+@contextmanager
+def lock(folder: Path) -> Iterator[None]:
+    """Claim `folder` for this process; `UserError` while another process holds it."""
+    with storage(folder):
+        file = open(folder / ".lock", "w")
+    with file:
+        try:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise UserError(f"another process is working in {folder}: wait for it, or give another --out") from error
+        yield

@@ -55,11 +55,12 @@ def plain(value):
 def code_fingerprint(run: Callable) -> str:
     """16 hex digits that change when code that the results of `run` depend on changes.
 
-    Hashed: the syntax trees of the module of `run` and of every module of the same top-level package that it reaches by
-    import statements (also inside functions), transitively, with the `__init__` of every package on the way. Nothing is
-    executed. Left out, because results do not depend on them: docstrings, comments, top-level `PRESETS`, functions
-    named `figures` or whose return annotation contains "Figure" (with the imports inside them), blocks under
-    `if TYPE_CHECKING`, and other packages (see `versions`).
+    Hashed: of the module of `run`, its imports and what `run` reaches by name (so not presets and figures, however they
+    are made); of every module of the same top-level package that this reaches by import statements (also inside
+    functions), transitively, the whole syntax tree, with the `__init__` of every package on the way. Nothing is
+    executed. Left out, because results do not depend on them: docstrings, comments, functions named `figures` or whose
+    return annotation contains "Figure" (with the imports inside them), blocks under `if TYPE_CHECKING`, and other
+    packages (see `versions`).
 
     Where the reach of an import is not plain to see, the whole package counts: `import package` (it gives a handle on
     everything below), `from package import name` when the package's `__init__` does not define `name` itself (a lazy
@@ -73,7 +74,7 @@ def code_fingerprint(run: Callable) -> str:
             raise UserError("run() stands in a script: put it into an importable module, so that workers can find it")
         name = spec.name
     digest = hashlib.sha256()
-    for module, tree in sorted(_reach(name).items()):
+    for module, tree in sorted(_reach(name, run.__name__).items()):
         digest.update(f"{module}\n{tree}\n".encode())
     return digest.hexdigest()[:16]
 
@@ -89,8 +90,10 @@ def _locate(module: str) -> ModuleSpec | None:
     return spec
 
 
-def _reach(start: str) -> dict[str, str]:
-    """Module name -> dump of its stripped syntax tree, for all modules that `start` reaches in its package."""
+def _reach(start: str, entry: str) -> dict[str, str]:
+    """Module name -> dump of its stripped syntax tree, for all that `entry` in the module `start` reaches in its
+    package.
+    """
     reached: dict[str, str] = {}
     waiting = [start]
     while waiting:
@@ -107,17 +110,33 @@ def _reach(start: str) -> dict[str, str]:
             reached[module] = hashlib.sha256(compiled).hexdigest()
             continue
         tree = _Strip().visit(ast.parse(Path(spec.origin).read_bytes()))
+        if module == start:
+            tree.body = _needed_by(entry, tree.body)
         reached[module] = ast.dump(tree)
         waiting += _imports(tree, module, spec.submodule_search_locations is not None)
     return reached
 
 
+def _needed_by(entry: str, body: list[ast.stmt]) -> list[ast.stmt]:
+    """The top-level definitions that `entry` reaches by name, and all statements that are none (imports, say)."""
+    needed, kept = {entry}, []
+    while True:
+        new = [node for node in body if node not in kept and (not (names := _defined(node)) or names & needed)]
+        if not new:
+            return [node for node in body if node in kept]
+        kept += new
+        needed |= {inner.id for node in new for inner in ast.walk(node) if isinstance(inner, ast.Name)}
+
+
+def _defined(node: ast.stmt) -> set[str]:
+    """Names that a definition binds: a function, a class, a plain assignment."""
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        return {node.name}
+    return set(_assigned(node))
+
+
 class _Strip(ast.NodeTransformer):
     """Remove what results do not depend on; see `code_fingerprint`."""
-
-    def visit_Module(self, node: ast.Module) -> ast.Module:
-        node.body = [child for child in node.body if "PRESETS" not in _assigned(child)]
-        return self.generic_visit(node)
 
     def visit_Expr(self, node: ast.Expr) -> ast.Expr | None:
         return None if isinstance(node.value, ast.Constant) else self.generic_visit(node)

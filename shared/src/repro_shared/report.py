@@ -23,6 +23,7 @@ from rich.text import Text
 
 from repro_shared.claims import Verdict
 from repro_shared.files import UserError, read_json, storage, write_atomic, write_json
+from repro_shared.results import read_run
 
 MARKS = {"supported": "✓", "contradicted": "✗", "inconclusive": "?", "not-run": "○"}
 STYLES = {"supported": "green", "contradicted": "red", "inconclusive": "yellow", "not-run": "dim"}
@@ -35,6 +36,9 @@ PUBLISHED = ("status", "argv", "git", "fingerprint", "versions", "machine", "cel
 def write_report(folder: Path, paper: str, preset: str, claims: list[dict], experiments: list[str]) -> Path:
     """Write report.md and the self-contained report.html of a run into its folder; returns the latter's path."""
     context = _context(Path(folder), paper, preset, claims, experiments)
+    for experiment in context["experiments"]:  # a figure that somebody has removed is not shown
+        drawn = folder / experiment["experiment"] / "figures"
+        experiment["figures"] = [f for f in experiment["figures"] if (drawn / f"{f['name']}.png").is_file()]
     figures = {
         (experiment["experiment"], figure["name"]): f"{experiment['experiment']}/figures/{figure['name']}.png"
         for experiment in context["experiments"]
@@ -50,13 +54,19 @@ def publish(folder: Path, paper_folder: Path) -> None:
     """Write the tracked snapshot of the run in `folder` (OUT/PRESET) into the paper's folder.
 
     RESULTS.md, RESULTS.json, figures/*.png (at most 150 kB each), and the block of the README between
-    `<!-- results:begin -->` and `<!-- results:end -->`.
+    `<!-- results:begin -->` and `<!-- results:end -->`. Refused, before anything is written: unfinished or damaged
+    runs, the preset "smoke", a README without that block.
     """
     folder, paper_folder = Path(folder), Path(paper_folder)
     claims = read_json(folder / "claims.json")
-    runs = [read_json(path) for path in sorted(folder.glob("*/run.json"))]
+    runs = [read_run(path.parent) for path in sorted(folder.glob("*/run.json"))]
     if claims is None or not runs:
         raise UserError(f"nothing to publish in {folder}: run `reproduce` first")
+    if None in runs or any(claim["verdict"] == "not-run" for claim in claims):
+        raise UserError(f"{folder} is not complete: run `reproduce` again, which keeps finished cells, then publish")
+    if runs[0]["preset"] == "smoke":
+        raise UserError("smoke results decide nothing and are not published: run the preset default or paper")
+    _block(paper_folder / "README.md", "results")
     names = [run["experiment"] for run in runs]
     context = _context(folder, runs[0]["paper"], runs[0]["preset"], claims, names)
     figures = {
@@ -180,7 +190,9 @@ def _seconds(run: dict) -> float:
 
 def _context(folder: Path, paper: str, preset: str, claims: list[dict], experiments: list[str]) -> dict:
     """What the templates of a run need."""
-    runs = [run for name in experiments if (run := read_json(folder / name / "run.json")) is not None]
+    runs = [run for name in experiments if (run := read_run(folder / name)) is not None]
+    order = list(dict.fromkeys(claim["experiment"] for claim in claims))  # as the claims come
+    runs.sort(key=lambda run: order.index(run["experiment"]) if run["experiment"] in order else len(order))
     return {
         "paper": paper,
         "preset": preset,
@@ -227,15 +239,20 @@ def _small_png(path: Path) -> bytes:
         picture = picture.resize([round(scale * side) for side in picture.size], Image.Resampling.LANCZOS)
 
 
-def _fill_block(path: Path, name: str, text: str) -> None:
-    """Replace what stands between `<!-- name:begin -->` and `<!-- name:end -->` in the file."""
+def _block(path: Path, name: str) -> tuple[str, str]:
+    """What stands before and after the block, with its lines `<!-- name:begin -->` and `<!-- name:end -->`."""
     begin, end = f"<!-- {name}:begin -->", f"<!-- {name}:end -->"
     try:
         head, rest = path.read_text().split(begin)
         _, tail = rest.split(end)
     except (FileNotFoundError, ValueError):
         raise UserError(f"{path} needs the lines {begin} and {end}, once each: the results go between them") from None
-    write_atomic(path, f"{head}{begin}\n{text.strip()}\n{end}{tail}")
+    return head + begin, end + tail
+
+
+def _fill_block(path: Path, name: str, text: str) -> None:
+    head, tail = _block(path, name)
+    write_atomic(path, f"{head}\n{text.strip()}\n{tail}")
 
 
 def _render(template: str, **context) -> str:

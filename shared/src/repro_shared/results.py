@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from repro_shared.files import read_json
 from repro_shared.provenance import config_hash
 
 if TYPE_CHECKING:
@@ -31,7 +32,9 @@ class Results:
     provenance: Path | None = None
     """The run.json that these numbers come from."""
     missing: int = 0
-    """Cells that are not finished."""
+    """Cells that are not there."""
+    reason: str = ""
+    """Why the first of them is not: never finished, made by other code or packages, damaged."""
 
     def array(self, row: int | pd.Series, name: str) -> np.ndarray:
         """The array `name` of a record, given by its index in `table` or by the row itself."""
@@ -47,6 +50,7 @@ class Results:
         experiment: str = "",
         provenance: Path | None = None,
         missing: int = 0,
+        reason: str = "",
     ) -> Results:
         """Tables from pairs (config, its records). Tests build results from plain records this way."""
         import pandas as pd
@@ -65,7 +69,7 @@ class Results:
                 rows.append(labels | scalars)
                 arrays.append(held)
         all_curves = pd.concat(curves, ignore_index=True) if curves else pd.DataFrame()
-        return cls(pd.DataFrame(rows), all_curves, names, arrays, provenance, missing)
+        return cls(pd.DataFrame(rows), all_curves, names, arrays, provenance, missing, reason)
 
     def metrics(self) -> pd.DataFrame:
         """Tidy long form, the content of metrics.csv: cell, label columns, metric, step, value.
@@ -88,6 +92,16 @@ class Results:
         tidy = tidy.dropna(subset="value").sort_values(["cell", "metric"], kind="stable")
         tidy["step"] = tidy["step"].astype("Int64") if "step" in tidy else pd.NA
         return tidy[[*keys, "metric", "step", "value"]]
+
+
+def read_run(folder: Path) -> dict | None:
+    """The run.json of an experiment's folder; None where there is none or it is damaged."""
+    run = read_json(folder / "run.json")
+    return (
+        run
+        if isinstance(run, dict) and {"experiment", "started", "cells", "figures", "history"} <= run.keys()
+        else None
+    )
 
 
 def is_array(value) -> bool:

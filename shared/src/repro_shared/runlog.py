@@ -28,9 +28,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from repro_shared.cells import read_cell, sha256_json, write_cell
-from repro_shared.files import UserError, read_json, storage, write_atomic, write_json
+from repro_shared.files import UserError, lock, read_json, storage, write_atomic, write_json
 from repro_shared.provenance import code_fingerprint, config_hash, git_state, machine, plain, versions
-from repro_shared.results import Results
+from repro_shared.results import Results, read_run
 from repro_shared.workers import Outcome, Task, execute, outcomes, peak_memory_mb, stamp_of
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class RunLog:
         self.paper, self.preset, self.distribution = paper, preset, distribution
         command, *arguments = sys.argv if argv is None else argv
         self.argv = [Path(command).name, *arguments]
-        self.folder = Path(out) / preset
+        self.folder = Path(out).resolve() / preset  # a cluster's workers may have another working directory
         self.console = Console(stderr=True)
         with storage(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -104,7 +104,7 @@ class ExperimentLog:
         for taken in {"cell", "row", "step", "metric", "value"} & {name for cell in self.cells for name in vars(cell)}:
             raise ValueError(f"{name}.Config has a field {taken!r}, a column of the result tables: choose another name")
         self._recorded: dict[str, tuple[list[dict], dict]] = {}  # hash -> records and timing of cells known to be valid
-        self._run = read_json(self.folder / "run.json")
+        self._run = read_run(self.folder)
         self._entered = self._begun = False
         with storage(self.folder):
             for part in ("cells", "arrays", "figures"):
@@ -170,7 +170,11 @@ class ExperimentLog:
             Task(self.module.run, cell, self.scratch(cell), self.run_log.distribution, self.stamp) for cell in pending
         ]
         failures = []
-        with self._progress(len(tasks)) as advance, closing(outcomes(tasks, jobs, scheduler)) as stream:
+        with (
+            lock(self.folder) if tasks else nullcontext(),
+            self._progress(len(tasks)) as advance,
+            closing(outcomes(tasks, jobs, scheduler)) as stream,
+        ):
             for index, outcome in stream:
                 if outcome.error or outcome.user_error:
                     failures.append(self._failure(pending[index], outcome))
@@ -193,8 +197,8 @@ class ExperimentLog:
         """The valid cells of this experiment as tables, in the order of its cells; `missing` counts the others."""
         missing = self._scan()
         recorded = [(c, self._recorded[d][0]) for d, c in zip(self.hashes, self.cells, strict=True) if d not in missing]
-        path = self.folder / "run.json"
-        return Results.from_records(recorded, self.name, path if path.exists() else None, len(missing))
+        path = self.folder / "run.json" if self._run else None
+        return Results.from_records(recorded, self.name, path, len(missing), next(iter(missing.values()), ""))
 
     # ---- run.json, log.txt, metrics.csv, figures
 
@@ -206,7 +210,7 @@ class ExperimentLog:
         """Write run.json for this call; a call with nothing to run keeps the one that says how results were made."""
         self._begun, self._clock = True, time.perf_counter()
         before = self._run or {}
-        same = before.get("fingerprint") == self.stamp["fingerprint"]
+        same = {key: before.get(key) for key in self.stamp} == self.stamp
         last = {key: before.get(key) for key in ("status", "argv", "started", "ended", "wall_seconds")}
         last["status"] = "killed" if last["status"] == "running" else last["status"]
         self._run = {
@@ -266,6 +270,13 @@ class ExperimentLog:
                 plotting.save(figure, self.folder / "figures", name, provenance)
         if self._run is not None:
             run["figures"] = [{"name": name, "caption": figure.get_label()} for name, figure in figures.items()]
+            run.pop("stale", None)
+            self._write_run()
+
+    def withhold_figures(self, why: str) -> None:
+        """Let reports show no figures of this experiment, and say why: its cells are not those of the present code."""
+        if self._run is not None:
+            self._run |= {"figures": [], "stale": why}
             self._write_run()
 
     def note(self, message: str) -> None:

@@ -173,6 +173,7 @@ def _on_processes(tasks: list[Task], jobs: int) -> Generator[tuple[int, Outcome]
 
     # loky replaces a worker whose memory has grown, which is harmless here, and warns of it
     warnings.filterwarnings("ignore", message="A worker stopped while some jobs were given")
+    warnings.filterwarnings("ignore", message="[\\s\\S]*limit unnecessary computation time")  # Ctrl-C
     work = (joblib.delayed(_in_process)(index, task, os.getpid()) for index, task in enumerate(tasks))
     with joblib.parallel_config("loky", inner_max_num_threads=_threads()):
         parallel = joblib.Parallel(n_jobs=jobs, batch_size=1, return_as="generator_unordered")
@@ -216,6 +217,9 @@ def _on_cluster(tasks: list[Task], scheduler: str) -> Generator[tuple[int, Outco
         advice = f"start it (dask scheduler) and workers (dask worker {scheduler} --nthreads 1), or use --jobs"
         raise UserError(f"no Dask scheduler answers at {scheduler}: {advice}") from error
     with client:
+        if not client.scheduler_info()["workers"]:
+            advice = f"start some with `dask worker {scheduler} --nthreads 1`"
+            print(f"no worker is connected to {scheduler} yet: {advice}; waiting", file=sys.stderr, flush=True)
         futures = {client.submit(_on_worker, task, pure=False): index for index, task in enumerate(tasks)}
         for future, outcome in distributed.as_completed(
             list(futures), client.loop, with_results=True, raise_errors=False

@@ -1,9 +1,11 @@
 """What both training experiments sweep: methods, each with the product of the coefficients that it reads."""
 
+import math
 from dataclasses import dataclass, fields
 from itertools import product
 from typing import Literal, get_args
 
+from aen_sae.experiments.checked import require_positive
 from aen_sae.stacked import Recipe
 
 Method = Literal["l1", "elastic_net", "adaptive_lasso", "aen", "topk", "topk_auxk", "batchtopk", "jumprelu", "gated"]
@@ -62,19 +64,22 @@ class Grid:
     """Activity behind the weights: published EMA, its debiased form, or E[h | h > 0]."""
 
     def __post_init__(self):
+        if not self.method:
+            raise ValueError(f"no method; choose at least one of {', '.join(get_args(Method))}")
         for method in self.method:
             if method not in READS:
                 raise ValueError(f"unknown method {method!r}; choose from {', '.join(get_args(Method))}")
             if empty := [field for field in READS[method] if not getattr(self, field)]:
                 raise ValueError(f"method {method} needs at least one value of {' and of '.join(empty)}")
-
+        require_positive(self, "jumprelu_l0", "gated_l1")
         if not all(0 <= beta < 1 for beta in self.ema_decay) or not all(0 < q <= 1 for q in self.reference_fraction):
             raise ValueError(
                 f"ema_decay = {self.ema_decay}, reference_fraction = {self.reference_fraction}; "
                 "choose values in [0, 1) and in (0, 1]"
             )
-        if min([*self.l1, *self.l2, *self.gamma, 0]) < 0 or min([*self.k, 1]) < 1:
-            raise ValueError("coefficients must be >= 0 and k >= 1")
+        if not all(math.isfinite(c) and c >= 0 for c in (*self.l1, *self.l2, *self.gamma)) or min([*self.k, 1]) < 1:
+            given = f"l1 = {self.l1}, l2 = {self.l2}, gamma = {self.gamma}, k = {self.k}"
+            raise ValueError(f"{given}; choose coefficients >= 0 and k >= 1")
 
     def members(self, *methods: str) -> list[dict]:
         """One dict of labels per SAE, for those of `methods` that are in the grid: its method and coefficients.

@@ -16,6 +16,7 @@ from typing import Literal
 
 import numpy as np
 
+from aen_sae.experiments.checked import require_positive
 from aen_sae.experiments.grids import PENALISED, Grid, recipe
 from repro_shared import UserError
 
@@ -45,7 +46,8 @@ class Config(Grid):
     train_windows: int = 546
     """Windows whose activations are extracted once and replayed; 0 streams fresh text through the model instead."""
     held_out_windows: int = 101
-    """Windows for the metrics, never trained on; by default as many tokens as the last training window has."""
+    """Windows for the metrics, never trained on. By default as many tokens as the last training window has; the
+    published one has 41 M, a hundred times those of `paper`."""
     patched_windows: int = 4
     """Of these, the windows on which cross-entropies are measured."""
     drop_first: bool = True
@@ -77,6 +79,9 @@ class Config(Grid):
 
     def __post_init__(self):
         super().__post_init__()
+        require_positive(
+            self, "context_size", "held_out_windows", "d", "steps", "batch_size", "lr", "clip_norm", "stack_size"
+        )
         if not 1 <= self.window <= self.steps:
             raise ValueError(
                 f"window = {self.window} does not lie within the {self.steps} steps; choose 1 <= window <= steps"
@@ -89,7 +94,7 @@ class Config(Grid):
             raise ValueError(
                 f"patched_windows = {self.patched_windows} must be 1 to held_out_windows = {self.held_out_windows}"
             )
-        if self.method and not set(self.method) <= {*PENALISED, "topk", "topk_auxk"}:
+        if not set(self.method) <= {*PENALISED, "topk", "topk_auxk"}:
             raise ValueError(
                 "this experiment trains the paper's methods, topk and topk_auxk; SAELens's own are in `spiked`"
             )

@@ -60,7 +60,8 @@ def _points(ax: Axes, groups, scale: float, **style) -> None:
 def _starvation(table: pd.DataFrame) -> Figure:
     """Claim C1: dead latents of plain L1 against coherence at fixed lambda_1, one line per lambda_1."""
     table = table[table["method"] == "l1"]
-    coefficients = sorted(set(table[table["rho"] == 0.0]["l1"]))
+    at = table.groupby("l1")["rho"].nunique()
+    coefficients = sorted(at[at == at.max()].index)  # those that all coherences have
     fig, axes = figure(
         "double", 1, 2, height=2.5, sharey=True,
         caption="Dead latents of plain L1 against coherence at fixed lambda_1; 95 % t-intervals for several seeds.",
@@ -70,7 +71,7 @@ def _starvation(table: pd.DataFrame) -> Figure:
             rows = table[(table["init"] == init) & (table["l1"] == l1)]
             groups = [(rho, values["dead_fraction"]) for rho, values in rows.groupby("rho")]
             _points(ax, groups, 100, label=f"$\\lambda_1$ = {l1:g}", marker="o", color=f"C{i}")
-        ax.set(title=INIT_LABELS[init], xlabel="coherence rho")
+        ax.set(title=INIT_LABELS[init], xlabel=r"coherence $\rho$", xlim=(-0.06, 1.0))
     axes[0].set_ylabel("dead latents (%)")
     axes[0].legend()
     return fig
@@ -92,7 +93,9 @@ def _versus_coherence(table: pd.DataFrame, metric: str, label: str, scale: float
             rows = compared[(compared["init"] == init) & (compared["method"] == method)]
             groups = [(rho + 0.006 * (i - 3), values[metric]) for rho, values in rows.groupby("rho")]
             _points(ax, groups, scale, label=name, color=COLORS[method], marker=MARKERS[method])
-        ax.set(title=INIT_LABELS[init], xlabel="coherence rho", ylim=(-0.03 * scale, 1.05 * scale))
+        ax.set(
+            title=INIT_LABELS[init], xlabel=r"coherence $\rho$", xlim=(-0.06, 1.0), ylim=(-0.03 * scale, 1.05 * scale)
+        )
     axes[0].set_ylabel(label)
     legend_below(fig, axes)
     return fig
@@ -113,7 +116,7 @@ def _versus_l0(table: pd.DataFrame, metric: str, label: str, scale: float, what:
                 if len(rows):
                     values = scale * rows[metric]
                     ax.plot(rows["l0"], values, MARKERS[method], color=COLORS[method], label=name, alpha=0.8)
-            ax.set_title(f"{INIT_LABELS[init]}, rho = {rho:g}")
+            ax.set_title(rf"{INIT_LABELS[init]}, $\rho$ = {rho:g}")
             plain_log_axis(ax)
         row[0].set_ylabel(label)
     for ax in axes[1]:
@@ -188,7 +191,7 @@ def _weights(results: Results) -> Figure:
     """(f): firing rates, the weights that go with them, and what variants of the average do to dead latents."""
     table = results.table
     table = table[(table["rho"] == table["rho"].max()) & (table["init"] == "published") & (table["method"] == "aen")]
-    table = table[table["l2"] == table["l2"].max()]
+    table = table[table["l2"] == table["l2"].mode()[0]]
     slow = table["ema_decay"] == table["ema_decay"].max()
     variants = {
         "published (slow)": table[slow & (table["statistic"] == "published")],

@@ -13,11 +13,14 @@ irc        all pairwise cosines equal: is the support found where the irrepresen
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
+
+from aen_sae.experiments.checked import require_positive
 
 if TYPE_CHECKING:
     import torch
@@ -69,19 +72,20 @@ class Config:
     def __post_init__(self):
         if self.part not in (parts := ("lipschitz", "support", "irc")):
             raise ValueError(f"unknown part {self.part!r}; choose from {', '.join(parts)}")
+        require_positive(self, "n", "d", "l1", "distance", "weight_max")
         if not all(0 <= rho < 1 for rho in self.rho):
             raise ValueError(f"rho = {self.rho}; choose coherences in [0, 1)")
         pool = self.used if self.part == "support" else self.d
         if not 0 < self.active <= pool <= self.d:
             raise ValueError(f"active = {self.active} of {pool} atoms, d = {self.d}; choose 1 <= active <= used <= d")
-        if not self.l1 > 0 or not all(l2 >= 0 for l2 in self.l2):
-            raise ValueError(f"l1 = {self.l1}, l2 = {self.l2}; choose l1 > 0 and l2 >= 0")
+        if not all(0 <= l2 < math.inf for l2 in self.l2) or not 0 <= self.noise < math.inf:
+            raise ValueError(f"l2 = {self.l2}, noise = {self.noise}; choose numbers >= 0")
         if self.part == "support" and not all(l2 > 0 for l2 in self.l2):
             raise ValueError(f"l2 = {self.l2}; part support compares with and without it, choose l2 > 0")
         if unknown := set(self.method) - set(get_args(Method)):
             raise ValueError(f"unknown method {sorted(unknown)[0]!r}; choose from {', '.join(get_args(Method))}")
-        if self.samples < 2 or not self.distance > 0:
-            raise ValueError(f"samples = {self.samples}, distance = {self.distance}; choose samples > 1, distance > 0")
+        if self.samples < 2:
+            raise ValueError(f"samples = {self.samples}; choose samples > 1")
 
 
 def run(cell: Config, scratch: Path) -> list[dict]:

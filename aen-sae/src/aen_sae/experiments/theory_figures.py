@@ -103,7 +103,7 @@ def _irrepresentable(rows: pd.DataFrame) -> Figure:
         caption="Share of samples whose support the exact coding map finds (colour) and where the closed form of the "
         f"irrepresentable condition predicts one half (line). All pairwise cosines are rho, "
         f"{rows['active'].iloc[0]} atoms are active; on the right a2 = {rows[weighted]['l2'].iloc[0]:g}. "
-        f"Condition and solver agree on {rows['agree'].sum():,} of {rows['samples'].sum():,} samples.",
+        f"Condition and solver agree on {int(rows['agree'].sum()):,} of {int(rows['samples'].sum()):,} samples.",
     )  # fmt: skip
     for ax, part, field, label in (
         (axes[0], rows[~weighted], "l2", "l2 penalty $a_2$ ($\\omega = 1$)"),

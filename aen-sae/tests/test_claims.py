@@ -136,7 +136,7 @@ PLANTS: dict[str, Callable[[dict[str, Results]], None]] = {
     **both(
         "C1-strong-penalty", lambda init: plant("spiked", "dead_fraction", lambda old: 0 * old, method="l1", init=init)
     ),
-    **both("D1-counting", lambda init: plant("spiked", "dead_window", lambda old: old + 0.5, init=init, **AEN)),
+    "D1-counting": plant("spiked", "dead_window", lambda old: old + 0.5, init="published", **AEN),
     **both("C1-equal-l0", lambda init: plant("spiked", "dead_fraction", lambda old: 0 * old, method="l1", init=init)),
     **both("C2-less-than-topk", lambda init: plant("spiked", "dead_fraction", lambda old: old + 0.9, init=init, **AEN)),
     **both("C2-less-than-l1", lambda init: plant("spiked", "dead_fraction", lambda old: old + 0.9, init=init, **AEN)),

@@ -3,9 +3,11 @@
 Fixed before the committed run. Earlier runs had been seen by then; after reviews of them these were changed, for the
 reasons in their docstrings: I1 and I2 (a share, no longer 20 points), C1 and C7 (when they are contradicted), C3's
 distance and margin, C4's contrasts, C5's coherence, one variant per method for all claims, W1 to W3 (at equal L0, no
-longer at equal lambda, with the thresholds that they had), and the number of samples on which a latent must be silent
-to be dead (20,480 were too few to compare with the published windows). The claims at equal L0 in C1 and C2 and B1 to B3
-were added after a pilot with one seed, with the margins that all others have. Ties decide nothing.
+longer at equal lambda, with the thresholds that they had), the number of samples on which a latent must be silent to
+be dead (20,480 were too few to compare with the published windows), the L0 of supports (at 2 k no code can have a good
+F1), C4's baseline, C8's measurement, and the least difference of dead latents that counts against a statement. The
+claims at equal L0 in C1 and C2, B and D were added after a pilot, with the margins that all others have. Ties decide
+nothing.
 
 - Methods are compared at one sparsity (`matched.target_l0`: L0 = 8 in the spiked model of `default`, 64 on the language
   model), because lambda means something else for each of them. A method that has other coefficients is represented by
@@ -17,7 +19,7 @@ were added after a pilot with one seed, with the margins that all others have. T
 - Margins are differences that would matter to a user: 5 points of dead latents in the spiked model, 2 on the language
   model (where the published ones are all small), 0.02 of F1, amplitude ratio or explained variance. A difference of
   dead latents against a statement counts from 1 point on, some three of 256 latents.
-- "Dead" means silent on as many held-out samples as the last training window has (307,200; 12,800 tokens), the
+- "Dead" means silent on as many held-out samples as the last training window has (256,000; 12,800 tokens), the
   published share of training (last fifth). How many samples are looked at decides the share: rates of rare latents go
   down to one in a million. What was silent in that window itself, while the SAE was still moving, is quoted beside it.
 """
@@ -301,18 +303,17 @@ def differentiable(results: dict[str, Results]) -> Finding:
     return Finding(float(jumps.max()), None, None, len(jumps), verdict, why)
 
 
-def counting(init: str) -> Check:
-    def check(results: dict[str, Results]) -> Finding:
-        """Dead latents of AEN at rho = .9 and one L0, on held-out samples minus in the last training window."""
-        table = results["spiked"].table
-        table = table[(table["rho"] == 0.9) & (table["init"] == init)]
-        l0 = target_l0(table)
-        held_out, window = (100 * per_seed(table, m, Variant("aen"), l0) for m in ("dead_fraction", "dead_window"))
-        l1 = [100 * per_seed(table, m, Variant("l1"), l0).mean() for m in ("dead_fraction", "dead_window")]
-        why = f"L0 = {l0:g}. AEN {held_out.mean():.3g} and {window.mean():.3g}, L1 {l1[0]:.3g} and {l1[1]:.3g}."
-        return judge(held_out - window, why, supported_above=DEAD_MARGIN, contradicted_below=NEGLIGIBLE)
-
-    return check
+def counting(results: dict[str, Results]) -> Finding:
+    """Dead latents of AEN at rho = .9 and one L0, published initialisation (with the other there are none), on held-out
+    samples minus in the last training window.
+    """
+    table = results["spiked"].table
+    table = table[(table["rho"] == 0.9) & (table["init"] == "published")]
+    l0, counts = target_l0(table), ("dead_fraction", "dead_window")
+    held_out, window = (100 * per_seed(table, metric, Variant("aen"), l0) for metric in counts)
+    l1 = [100 * per_seed(table, metric, Variant("l1"), l0).mean() for metric in counts]
+    why = f"L0 = {l0:g}. AEN {held_out.mean():.3g} and {window.mean():.3g}, L1 {l1[0]:.3g} and {l1[1]:.3g}."
+    return judge(held_out - window, why, supported_above=DEAD_MARGIN, contradicted_below=NEGLIGIBLE)
 
 
 def init_effect(method: str) -> Check:

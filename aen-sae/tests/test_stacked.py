@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from aen_sae.initialisation import initialise
-from aen_sae.losses import loss, loss_jump
+from aen_sae.losses import jump, loss, loss_jump
 from aen_sae.seeds import generator
 from aen_sae.spiked import Spiked, SpikedStream
 from aen_sae.stacked import Recipe, Stack, Training, keep_largest, train
@@ -218,6 +218,19 @@ def test_recorded_curves_are_those_of_the_training_batches():
     recorded = stack.recorded()[1]
     assert recorded["step"].tolist() == [5, 10]
     assert recorded["train_l0"][-1] == pytest.approx(l0)
+
+
+@pytest.mark.parametrize(
+    "f, expected",
+    [
+        (lambda t: 1 + 2 * t * t + 0.01 * (t > 0.3), 0.01),
+        (lambda t: 1 - t - 0.001 * (t > 0.77) + 0.1 * t**3, 0.001),
+        (lambda t: 1 + 2 * t * t + abs(t - 0.4), 0.0),
+        (lambda t: np.sin(9 * t), 0.0),
+    ],
+)
+def test_jumps_of_known_functions_are_found_and_kinks_are_none(f, expected):
+    assert jump(f) == pytest.approx(expected, abs=1e-6)
 
 
 def jumprelu_loss(at, x):

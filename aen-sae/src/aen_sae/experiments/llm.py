@@ -1,7 +1,7 @@
 """Do SAEs starve on a real language model, and at what price is it avoided? (claims C6, C7 and the patching error)
 
 One cell is one language model, layer, initialisation and seed; all SAEs of its grid are trained on one stream of
-activations, so the language model runs once for all of them. Two ways to get the stream: `default` extracts some ten
+activations, so the language model runs once for all of them. Two ways to get the stream: `default` extracts some eighty
 thousand tokens of SmolLM2-135M once and replays them; `paper` streams the Pile through Pythia-70M (and Llama-3.1-8B) as
 published. Every SAE is measured on held-out windows: sparsity, reconstruction, dead latents, and the cross-entropy that
 survives when it replaces the residual stream. Expect 20 s per SAE on one core for `default`, after two minutes of

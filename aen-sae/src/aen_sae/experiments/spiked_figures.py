@@ -13,7 +13,7 @@ from repro_shared.plotting import figure
 from repro_shared.runlog import Results
 
 FLOOR = 1e-6
-"""Where a firing rate of 0 is drawn: the smallest that `default` can tell from it is 3e-6."""
+"""Where a firing rate of 0 is drawn: the smallest that `default` can tell from it is 4e-6."""
 
 
 def draw(results: Results) -> dict[str, Figure]:

@@ -63,6 +63,7 @@ def llm_world() -> pd.DataFrame:
                     noise = 0.001 * np.sin(5 * seed)
                     rows.append({
                         "method": method, "statistic": "published", "init": init, "seed": seed, "l0": l0,
+                        "l1": 1 / l0, "k": l0,
                         "l2": 0.0001 if method == "aen" else np.nan, "gamma": np.nan, "reference_fraction": np.nan,
                         "ema_decay": 0.99 if method == "aen" else np.nan,
                         "explained_variance": ev + noise, "ce_recovered": ev + noise,
@@ -136,7 +137,7 @@ PLANTS: dict[str, Callable[[dict[str, Results]], None]] = {
     **both(
         "C1-strong-penalty", lambda init: plant("spiked", "dead_fraction", lambda old: 0 * old, method="l1", init=init)
     ),
-    "D1-counting": plant("spiked", "dead_window", lambda old: old + 0.5, init="published", **AEN),
+    **both("D1-counting", lambda init: plant("spiked", "dead_window", lambda old: old + 0.5, init=init, **AEN)),
     **both("C1-equal-l0", lambda init: plant("spiked", "dead_fraction", lambda old: 0 * old, method="l1", init=init)),
     **both("C2-less-than-topk", lambda init: plant("spiked", "dead_fraction", lambda old: old + 0.9, init=init, **AEN)),
     **both("C2-less-than-l1", lambda init: plant("spiked", "dead_fraction", lambda old: old + 0.9, init=init, **AEN)),
@@ -148,6 +149,10 @@ PLANTS: dict[str, Callable[[dict[str, Results]], None]] = {
     "C3-l1-unstable": plant("theory", "local_worst", 1.0, part="lipschitz", l2=0.0),
     **both("C3-amortisation", lambda init: plant("spiked", "code_distance", lambda old: old + 1, init=init, **AEN)),
     **both("C3-amortisation-l2", lambda init: plant("spiked", "code_distance", lambda old: old + 1, init=init, **NET)),
+    **both(
+        "C3-amortisation-weights",
+        lambda init: plant("spiked", "code_distance", lambda old: old + 1, init=init, **LASSO),
+    ),
     **both("C4-weights", lambda init: plant("spiked", "amplitude_ratio", lambda old: old - 0.5, init=init, **LASSO)),
     **both("C4-aen", lambda init: plant("spiked", "amplitude_ratio", lambda old: old - 0.5, init=init, **AEN)),
     "C5-global-support": plant(
@@ -157,6 +162,7 @@ PLANTS: dict[str, Callable[[dict[str, Results]], None]] = {
     "C4-exact-equal-a1": plant("theory", "amplitude_ratio", lambda old: old - 0.5, part="support", **LASSO),
     "C4-exact-equal-l0": plant("theory", "amplitude_ratio", lambda old: old - 0.5, part="support", **LASSO),
     "C5-irrepresentable": plant("theory", "agree", 31, part="irc"),
+    **both("C5-sparse-support", lambda init: plant("spiked", "f1", lambda old: old - 0.5, init=init, **AEN)),
     **both("C5-trained-support", lambda init: plant("spiked", "f1", lambda old: old - 0.5, init=init, **AEN)),
     **both(
         "C6-competitive",

@@ -131,7 +131,7 @@ def test_a_report_of_cells_from_other_code_says_so(reproduced, tmp_path):
     assert done.returncode == 0
     assert "theory: 10 of 10 cells are not there (the code has changed)" in done.stderr
     html = (tmp_path / "smoke" / "report.html").read_text()
-    assert "<b>Stale:</b> 10 of 10 cells" in html and 'id="theory-lipschitz"' not in html
+    assert "<b>Incomplete:</b> 10 of 10 cells" in html and 'id="theory-lipschitz"' not in html
     claims = {claim["id"]: claim for claim in json.loads((tmp_path / "smoke" / "claims.json").read_text())}
     assert (
         claims["C3-lipschitz"]["verdict"] == "not-run" and "reproduce --preset smoke" in claims["C3-lipschitz"]["why"]

@@ -84,9 +84,9 @@ def test_experiment_without_results_is_not_run():
 
 
 def test_unfinished_experiment_is_not_judged():
-    claim = judge([20, 21, 22], missing=2)
+    claim = judge([20, 21, 22], missing=2, reason="not run yet")
     assert claim["verdict"] == "not-run"
-    assert claim["why"].startswith("2 cells of spiked are not there (not finished): run `reproduce --preset default`")
+    assert claim["why"].startswith("2 cells of spiked are not there (not run yet): run `reproduce --preset default`")
 
 
 def test_infinite_ends_are_null_in_json():

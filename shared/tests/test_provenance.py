@@ -65,7 +65,22 @@ PACKAGE = {
             return [{"x": X + Z + W + _helper()}]  # comment
 
         def _helper():
-            return FACTOR * 10
+            return FACTOR * 10 + len(REGISTRY) + quoted(0)
+
+        def quoted(cell: "Quoted"):
+            return REGISTRY[0]()
+
+        class Quoted:
+            size = 5
+
+        class Derived(Quoted):
+            size = 6
+
+        REGISTRY = []
+
+        @REGISTRY.append
+        def registered():
+            return 7
 
         def figures(results):
             from made.unrelated import T
@@ -115,6 +130,9 @@ def changes(package: Path, name: str, before: str, after: str) -> bool:
         ("experiments/study.py", "X + Z", "X - Z"),
         ("experiments/study.py", "FACTOR * 10", "FACTOR * 11"),
         ("experiments/study.py", "FACTOR = 1", "FACTOR = 2"),
+        ("experiments/study.py", "size = 5", "size = 8"),
+        ("experiments/study.py", "size = 6", "size = 8"),
+        ("experiments/study.py", "return 7", "return 8"),
         ("direct.py", "X = 1", "X = 2"),
         ("deep.py", "Y = 1", "Y = 2"),
         ("relative.py", "Z = 1", "Z = 2"),

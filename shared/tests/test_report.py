@@ -266,7 +266,9 @@ def test_publishing_twice_changes_nothing_and_drops_figures_that_are_gone(comple
         (lambda run, paper: (run / "claims.json").write_text(json.dumps(CLAIMS)), "is not complete"),  # one not-run
         (lambda run, paper: (run / "toy" / "run.json").write_text("{"), "is not complete"),
         (lambda run, paper: (run / "toy" / "run.json").write_text("[1]"), "is not complete"),
-        (lambda run, paper: preset_of(run, "smoke"), "smoke results decide nothing"),
+        (lambda run, paper: with_run(run, status="running"), "is not complete"),
+        (lambda run, paper: with_run(run, stale="the code has changed"), "is not complete"),
+        (lambda run, paper: with_run(run, preset="smoke"), "smoke results decide nothing"),
         (lambda run, paper: (paper / "README.md").write_text("# Toy"), "needs the lines <!-- results:begin -->"),
         (lambda run, paper: (paper / "README.md").unlink(), "needs the lines <!-- results:begin -->"),
     ],
@@ -279,9 +281,10 @@ def test_what_cannot_be_published_leaves_everything_as_it_is(complete, paper_fol
     assert before == {path: path.read_bytes() for path in paper_folder.rglob("*") if path.is_file()}
 
 
-def preset_of(run: Path, preset: str) -> None:
+def with_run(run: Path, **fields) -> None:
+    """Overwrite fields of run.json."""
     path = run / "toy" / "run.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"preset": preset}))
+    path.write_text(json.dumps(json.loads(path.read_text()) | fields))
 
 
 def test_a_figure_that_is_gone_is_left_out(run_folder):
@@ -295,7 +298,7 @@ def test_stale_experiments_show_no_figures_and_say_why(finished, tmp_path):
     log = RunLog("toy", "default", tmp_path / "toy" / "results", "repro-shared", ["toy", "report"])
     log.experiment("toy", toy, toy.cells(finished / "trace", 2)).withhold_figures("2 cells: the code has changed")
     html = log.write_report().read_text()
-    assert "<b>Stale:</b> 2 cells: the code has changed" in html and "<figure id=" not in html
+    assert "<b>Incomplete:</b> 2 cells: the code has changed" in html and "<figure id=" not in html
 
 
 def test_experiments_come_in_the_order_of_their_claims(run_folder):

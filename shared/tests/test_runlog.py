@@ -398,7 +398,9 @@ def test_a_second_process_in_the_same_folder_is_told_to_wait(driver, experiment,
     first = driver(jobs=1, n=2, seconds=30)
     wait_until(lambda: len(list((tmp_path / "trace").glob("*"))) == 1)
     second = driver(jobs=1, n=2, seconds=0)
+    before = (tmp_path / "results" / "smoke" / "toy" / "run.json").read_bytes()
     assert second.wait(60) == 2 and "another process is working in" in second.stderr.read()
+    assert (tmp_path / "results" / "smoke" / "toy" / "run.json").read_bytes() == before
     first.kill()
     first.wait()
     assert driver(jobs=1, n=2, seconds=0).wait(60) == 0
@@ -420,3 +422,14 @@ def test_a_relative_folder_is_the_same_wherever_a_worker_stands(monkeypatch, tmp
     monkeypatch.chdir(tmp_path)
     log = RunLog("toy", "smoke", Path("results"), "repro-shared", ["toy"])
     assert log.folder == tmp_path / "results" / "smoke"
+
+
+def test_a_run_that_was_killed_after_its_last_cell_becomes_done(experiment):
+    with experiment() as log:
+        log.map()
+    path = log.folder / "run.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"status": "running"}))
+    with experiment() as log:
+        log.map()
+    run = json.loads(path.read_text())
+    assert (run["status"], run["history"][-1]["status"]) == ("done", "killed")

@@ -17,11 +17,13 @@ nothing.
   side of zero (or of the margin, where only that is asked), inconclusive otherwise and with fewer than three seeds.
   With three these intervals are wide, and with some sixty verdicts two or three may be chance.
 - Margins are differences that would matter to a user: 5 points of dead latents in the spiked model, 2 on the language
-  model (where the published ones are all small), 0.02 of F1, amplitude ratio or explained variance. A difference of
-  dead latents against a statement counts from 1 point on, some three of 256 latents.
+  model (where the published ones are all small), 0.02 of F1, amplitude ratio, explained variance or CE recovered, 0.1
+  of CE recovered for the way of patching (less would change no conclusion). A difference of dead latents against a
+  statement counts from 1 point on, some three of 256 latents.
 - "Dead" means silent on as many held-out samples as the last training window has (256,000; 12,800 tokens), the
   published share of training (last fifth). How many samples are looked at decides the share: rates of rare latents go
-  down to one in a million. What was silent in that window itself, while the SAE was still moving, is quoted beside it.
+  down to the smallest that can be seen. What was silent in that window itself, while the SAE was still moving, is
+  quoted beside it.
 """
 
 from collections.abc import Callable
@@ -73,8 +75,8 @@ def judge(differences: pd.Series | np.ndarray, why: str, **threshold: float) -> 
     """
     defined = np.asarray(differences, float)
     values = defined[~np.isnan(defined)]
-    if len(values) < len(defined):
-        why += f" {len(defined) - len(values)} of {len(defined)} seeds left out: L0 not reached, or no atom recovered."
+    if (left := len(defined) - len(values)) > 0:
+        why += f" {left} of {len(defined)} seeds left out: one of the two is not at this L0, or recovers no atom."
     if len(values) == 0:
         return Finding(None, None, None, 0, "inconclusive", why)
     mean, low, high = mean_interval(values)
@@ -120,11 +122,15 @@ def compare(
             table = table[table[column] == value]
         l0 = level(table)
         first, second = (scale * per_seed(table, metric, variant, l0) for variant in (a, b))
-        means = f"{a.label} {first.mean():.3g}, {b.label} {second.mean():.3g}"
+        paired = (first - second).notna()
+        means = "Means: " + " and ".join(
+            f"{variant.label} {values[paired].mean():.3g}" for variant, values in ((a, first), (b, second))
+        )
         if also:
-            quoted = [scale * per_seed(table, also, variant, l0).mean() for variant in (a, b)]
+            quoted = [scale * per_seed(table, also, variant, l0)[paired].mean() for variant in (a, b)]
             means += f" ({QUOTED[also]} {quoted[0]:.3g} and {quoted[1]:.3g})"
-        return judge(first - second, " ".join(filter(None, [f"L0 = {l0:g}.", why, f"Means: {means}."])), **threshold)
+        said = [f"L0 = {l0:g}.", why, f"{means}." if paired.any() else ""]
+        return judge(first - second, " ".join(filter(None, said)), **threshold)
 
     return check
 
@@ -295,25 +301,27 @@ def differentiable(results: dict[str, Results]) -> Finding:
     """
     table = results["spiked"].table
     jumps = table[table["method"] == "aen"]["loss_jump"].to_numpy(float)
-    topk = table[table["method"] == "topk"]["loss_jump"].median()
+    topk = table[table["method"] == "topk"]["loss_jump"]
     why = (
-        f"Largest jump of the loss on a segment through the parameters, over all AEN SAEs; TopK's median is {topk:.1g}."
+        "Largest jump of the loss on a segment through the parameters, over all AEN SAEs. The same search finds one in "
+        f"{(topk > 1e-6).sum()} of {len(topk)} TopK SAEs (median {topk.median():.1g})."
     )
     verdict = "supported" if jumps.max() < 1e-6 else "contradicted"
     return Finding(float(jumps.max()), None, None, len(jumps), verdict, why)
 
 
-def counting(results: dict[str, Results]) -> Finding:
-    """Dead latents of AEN at rho = .9 and one L0, published initialisation (with the other there are none), on held-out
-    samples minus in the last training window.
-    """
-    table = results["spiked"].table
-    table = table[(table["rho"] == 0.9) & (table["init"] == "published")]
-    l0, counts = target_l0(table), ("dead_fraction", "dead_window")
-    held_out, window = (100 * per_seed(table, metric, Variant("aen"), l0) for metric in counts)
-    l1 = [100 * per_seed(table, metric, Variant("l1"), l0).mean() for metric in counts]
-    why = f"L0 = {l0:g}. AEN {held_out.mean():.3g} and {window.mean():.3g}, L1 {l1[0]:.3g} and {l1[1]:.3g}."
-    return judge(held_out - window, why, supported_above=DEAD_MARGIN, contradicted_below=NEGLIGIBLE)
+def counting(init: str) -> Check:
+    def check(results: dict[str, Results]) -> Finding:
+        """Dead latents of AEN at rho = .9 and one L0, on held-out samples minus in the last training window."""
+        table = results["spiked"].table
+        table = table[(table["rho"] == 0.9) & (table["init"] == init)]
+        l0, counts = target_l0(table), ("dead_fraction", "dead_window")
+        held_out, window = (100 * per_seed(table, metric, Variant("aen"), l0) for metric in counts)
+        l1 = [100 * per_seed(table, metric, Variant("l1"), l0).mean() for metric in counts]
+        why = f"L0 = {l0:g}. AEN {held_out.mean():.3g} and {window.mean():.3g}, L1 {l1[0]:.3g} and {l1[1]:.3g}."
+        return judge(held_out - window, why, supported_above=DEAD_MARGIN, contradicted_below=NEGLIGIBLE)
+
+    return check
 
 
 def init_effect(method: str) -> Check:
@@ -340,7 +348,9 @@ def raw_patching(init: str) -> Check:
     def check(results: dict[str, Results]) -> Finding:
         """Cross-entropy recovered with the correct patch minus with the published one. 0.1 would change conclusions."""
         table = results["llm"].table
-        table = table[(table["init"] == init) & table["method"].isin(["aen", "topk"])]  # in every seed
+        table = table[(table["init"] == init) & table["method"].isin(["aen", "topk"])]
+        seeds = table.groupby(["method", "l1", "k"], dropna=False)["seed"].transform("nunique")
+        table = table[seeds == table["seed"].nunique()]  # the SAEs that every seed has
         gap = (table["ce_recovered"] - table["raw_ce_recovered"]).groupby(table["seed"]).mean()
         means = f"correct {table['ce_recovered'].mean():.3f}, raw {table['raw_ce_recovered'].mean():.3f}"
         return judge(gap, f"{FEW_WINDOWS} AEN and TopK: {means}.", supported_above=0.1, contradicted_below=0.02)

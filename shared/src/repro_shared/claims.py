@@ -105,7 +105,7 @@ def evaluate(claims: Iterable[Claim], results: dict[str, Results], preset: str) 
 def _finding(claim: Claim, results: dict[str, Results], preset: str) -> Finding:
     experiment = results.get(claim.experiment)
     if experiment is not None and experiment.missing:
-        why = f"{experiment.missing} cells of {claim.experiment} are not there ({experiment.reason or 'not finished'})"
+        why = f"{experiment.missing} cells of {claim.experiment} are not there ({experiment.reason})"
         return Finding(None, None, None, 0, "not-run", f"{why}: run `reproduce --preset {preset}`, which goes on")
     if experiment is None or experiment.table.empty:
         return Finding(None, None, None, 0, "not-run", f"the experiment {claim.experiment} was not run")

@@ -52,12 +52,12 @@ def read_json(path: Path):
 
 @contextmanager
 def lock(folder: Path) -> Iterator[None]:
-    """Claim `folder` for this process; `UserError` while another process holds it."""
+    """Claim `folder`; `UserError` while somebody else holds it. Not re-entrant."""
     with storage(folder):
         file = open(folder / ".lock", "w")
     with file:
         try:
-            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
             raise UserError(f"another process is working in {folder}: wait for it, or give another --out") from error
         yield

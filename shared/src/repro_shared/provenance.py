@@ -65,7 +65,8 @@ def code_fingerprint(run: Callable) -> str:
     Where the reach of an import is not plain to see, the whole package counts: `import package` (it gives a handle on
     everything below), `from package import name` when the package's `__init__` does not define `name` itself (a lazy
     export), and dynamic imports (`import_module`, `__import__`) outside a module-level `__getattr__`.
-    NOT followed: data files, code in text (`exec`), lazy attributes reached by other means than an import statement.
+    NOT followed: data files, code in text (`exec`, `globals()[...]` with a computed name), lazy attributes reached by
+    other means than an import statement, changes that another module makes to names of this one.
     """
     name = run.__module__
     if name == "__main__":
@@ -118,21 +119,35 @@ def _reach(start: str, entry: str) -> dict[str, str]:
 
 
 def _needed_by(entry: str, body: list[ast.stmt]) -> list[ast.stmt]:
-    """The top-level definitions that `entry` reaches by name, and all statements that are none (imports, say)."""
+    """The top-level definitions that `entry` reaches by name (also by a text that is a name, a quoted annotation say),
+    subclasses of those, and all statements that are no plain definition (imports; decorated ones, which may register
+    themselves).
+    """
     needed, kept = {entry}, []
     while True:
         new = [node for node in body if node not in kept and (not (names := _defined(node)) or names & needed)]
         if not new:
             return [node for node in body if node in kept]
         kept += new
-        needed |= {inner.id for node in new for inner in ast.walk(node) if isinstance(inner, ast.Name)}
+        for inner in (inner for node in new for inner in ast.walk(node)):
+            if isinstance(inner, ast.Name):
+                needed.add(inner.id)
+            elif isinstance(inner, ast.Constant) and isinstance(inner.value, str):
+                needed.add(inner.value)
+        needed |= {
+            node.name
+            for node in body
+            if isinstance(node, ast.ClassDef) and needed & {ast.unparse(base) for base in node.bases}
+        }
 
 
 def _defined(node: ast.stmt) -> set[str]:
-    """Names that a definition binds: a function, a class, a plain assignment."""
+    """Names that a plain definition binds: function or class (no decorator but `dataclass`), assignment to names."""
     if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-        return {node.name}
-    return set(_assigned(node))
+        plain = all("dataclass" in ast.unparse(decorator) for decorator in node.decorator_list)
+        return {node.name} if plain else set()
+    targets = getattr(node, "targets", [getattr(node, "target", None)])
+    return set(_assigned(node)) if all(isinstance(target, ast.Name) for target in targets) else set()
 
 
 class _Strip(ast.NodeTransformer):

@@ -62,7 +62,8 @@ def publish(folder: Path, paper_folder: Path) -> None:
     runs = [read_run(path.parent) for path in sorted(folder.glob("*/run.json"))]
     if claims is None or not runs:
         raise UserError(f"nothing to publish in {folder}: run `reproduce` first")
-    if None in runs or any(claim["verdict"] == "not-run" for claim in claims):
+    whole = all(run and run["status"] == "done" and "stale" not in run for run in runs)
+    if not whole or any(claim["verdict"] == "not-run" for claim in claims):
         raise UserError(f"{folder} is not complete: run `reproduce` again, which keeps finished cells, then publish")
     if runs[0]["preset"] == "smoke":
         raise UserError("smoke results decide nothing and are not published: run the preset default or paper")

@@ -34,7 +34,7 @@ class Results:
     missing: int = 0
     """Cells that are not there."""
     reason: str = ""
-    """Why the first of them is not: never finished, made by other code or packages, damaged."""
+    """Why the first of them is not: not run yet, made by other code or packages, damaged."""
 
     def array(self, row: int | pd.Series, name: str) -> np.ndarray:
         """The array `name` of a record, given by its index in `table` or by the row itself."""
@@ -99,7 +99,7 @@ def read_run(folder: Path) -> dict | None:
     run = read_json(folder / "run.json")
     return (
         run
-        if isinstance(run, dict) and {"experiment", "started", "cells", "figures", "history"} <= run.keys()
+        if isinstance(run, dict) and {"experiment", "status", "started", "cells", "figures", "history"} <= run.keys()
         else None
     )
 

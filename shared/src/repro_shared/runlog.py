@@ -119,7 +119,8 @@ class ExperimentLog:
             if reason != "missing":
                 self.note(f"cell {digest} is run again: {reason}")
         made = (self._run or {}).get("cells", {})
-        if self._entered and not self._begun and (reasons or made.keys() != set(self.hashes)):
+        complete = not reasons and made.keys() == set(self.hashes) and self._run.get("status") == "done"
+        if self._entered and not self._begun and not complete:
             self._begin()
         return [cell for digest, cell in zip(self.hashes, self.cells, strict=True) if digest in reasons]
 
@@ -162,7 +163,10 @@ class ExperimentLog:
         at `scheduler` ("tcp://host:port"; start them with one thread, the same packages and this file system).
         A failing cell does not stop the others; the first failure is raised at the end.
         """
-        pending = self.pending()
+        with lock(self.folder):  # first, so that a refused process has changed nothing
+            self._map(self.pending(), jobs, scheduler)
+
+    def _map(self, pending: list, jobs: int, scheduler: str | None) -> None:
         self.note(
             f"{self.name}: {len(self.cells) - len(pending)} of {len(self.cells)} cells are there, {len(pending)} to run"
         )
@@ -171,7 +175,6 @@ class ExperimentLog:
         ]
         failures = []
         with (
-            lock(self.folder) if tasks else nullcontext(),
             self._progress(len(tasks)) as advance,
             closing(outcomes(tasks, jobs, scheduler)) as stream,
         ):
@@ -198,7 +201,9 @@ class ExperimentLog:
         missing = self._scan()
         recorded = [(c, self._recorded[d][0]) for d, c in zip(self.hashes, self.cells, strict=True) if d not in missing]
         path = self.folder / "run.json" if self._run else None
-        return Results.from_records(recorded, self.name, path, len(missing), next(iter(missing.values()), ""))
+        reason = next(iter(missing.values()), "")
+        reason = "not run yet" if reason == "missing" else reason
+        return Results.from_records(recorded, self.name, path, len(missing), reason)
 
     # ---- run.json, log.txt, metrics.csv, figures
 
@@ -263,7 +268,7 @@ class ExperimentLog:
         run = self._run or {}
         provenance = {key: run.get(key) for key in ("paper", "experiment", "preset", "fingerprint", "git")}
         provenance["cells"] = sha256_json(sorted(self._recorded))[:16]
-        with storage(self.folder, self._advice()):
+        with lock(self.folder), storage(self.folder, self._advice()):
             for path in (self.folder / "figures").iterdir():
                 path.unlink() if path.stem not in figures else None
             for name, figure in figures.items():
@@ -277,7 +282,8 @@ class ExperimentLog:
         """Let reports show no figures of this experiment, and say why: its cells are not those of the present code."""
         if self._run is not None:
             self._run |= {"figures": [], "stale": why}
-            self._write_run()
+            with lock(self.folder):
+                self._write_run()
 
     def note(self, message: str) -> None:
         """One line on the console and in log.txt."""

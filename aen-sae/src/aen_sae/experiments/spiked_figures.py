@@ -27,6 +27,7 @@ def draw(results: Results) -> dict[str, Figure]:
         "pareto": _versus_l0(
             plain, "explained_variance_perp", "EV orthogonal to v", 1, "Explained variance without the shared direction"
         ),
+        "support_vs_l0": _versus_l0(plain, "f1", "support F1", 1, "Support F1 under the best matching"),
         "dead_vs_l0": _versus_l0(plain, "dead_fraction", "dead latents (%)", 100, "Dead latents on held-out samples"),
         "initialisation": _initialisation(results.table),
         "recovery": _recovery(plain),
@@ -162,13 +163,14 @@ def _recovery(table: pd.DataFrame) -> Figure:
         "mmcs": "centred MMCS",
         "f1": "support F1",
         "amplitude_ratio": "amplitude ratio",
-        "amortisation_gap": "amortisation gap",
+        "code_distance": "distance to exact code",
+        "amortisation_gap": "excess objective",
     }
     table = table[table["rho"] == table["rho"].max()]
     fig, axes = figure(
         "double",
         1,
-        4,
+        5,
         height=2.3,
         caption=f"Recovery at the largest coherence, L0 = {target_l0(table):g}; amplitude ratio of recovered latents.",
     )

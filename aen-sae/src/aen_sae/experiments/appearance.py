@@ -2,7 +2,7 @@
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from aen_sae.experiments.grids import LABELS
 from repro_shared.plotting import PALETTE
@@ -15,10 +15,13 @@ INIT_LABELS = {"published": "published init", "centered": "centered init"}
 
 
 def plain_log_axis(ax: Axes) -> None:
-    """A logarithmic x axis with a few plain numbers."""
+    """A logarithmic x axis with a few plain numbers, more of them where it spans less than a decade. Call it last."""
+    low, high = ax.get_xlim()
     ax.set_xscale("log")
-    ax.xaxis.set_major_locator(LogLocator(base=10, subs=(1.0, 2.0, 3.0, 5.0, 7.0)))
-    ax.xaxis.set_major_formatter(ScalarFormatter())
+    ax.xaxis.set_major_locator(
+        LogLocator(base=10, subs=(1.0, 2.0, 5.0) if high > 10 * low else (1.0, 2.0, 3.0, 5.0, 7.0))
+    )
+    ax.xaxis.set_major_formatter("{x:g}")
     ax.xaxis.set_minor_formatter(NullFormatter())
 
 

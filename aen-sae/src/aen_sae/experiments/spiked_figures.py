@@ -117,11 +117,12 @@ def _versus_l0(table: pd.DataFrame, metric: str, label: str, scale: float, what:
                 if len(rows):
                     values = scale * rows[metric]
                     ax.plot(rows["l0"], values, MARKERS[method], color=COLORS[method], label=name, alpha=0.8)
-            ax.set_title(rf"{INIT_LABELS[init]}, $\rho$ = {rho:g}")
-            plain_log_axis(ax)
+            ax.set(title=rf"{INIT_LABELS[init]}, $\rho$ = {rho:g}", xscale="log")
         row[0].set_ylabel(label)
     for ax in axes[1]:
         ax.set_xlabel("L0")
+    for ax in axes.flat:
+        plain_log_axis(ax)
     legend_below(fig, axes.flat)
     return fig
 
@@ -140,7 +141,7 @@ def _initialisation(table: pd.DataFrame) -> Figure:
         for i, method in enumerate(methods):
             values = 100 * compared[(compared["init"] == init) & (compared["method"] == method)]["dead_fraction"]
             if len(values) == 0:
-                ax.text(i + shift, 1, "not\nreached", ha="center", fontsize=6, color="#777777")
+                ax.text(i + shift, 5, "not\nreached", ha="center", fontsize=6, color="#777777")
                 continue
             ax.bar(
                 i + shift,

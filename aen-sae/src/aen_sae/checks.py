@@ -295,9 +295,10 @@ def coherence_starves_at_equal_l0(init: str) -> Check:
 
 
 def differentiable(results: dict[str, Results]) -> Finding:
-    """The loss of each trained AEN SAE must not jump (`losses.loss_jump`, where 1e-6 is derived): one jump contradicts.
+    """The loss of each trained AEN SAE must not jump (`losses.loss_jump`): one jump beyond 1e-6 of it contradicts.
 
-    TopK's, which jumps wherever its selection changes, shows that the measurement can see it.
+    On what is left of a piece of the segment a continuous loss changes by some 1e-8 of itself; two latents of TopK
+    that change places make a jump of some 1e-3.
     """
     table = results["spiked"].table
     jumps = table[table["method"] == "aen"]["loss_jump"].to_numpy(float)

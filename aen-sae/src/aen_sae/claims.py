@@ -68,6 +68,11 @@ def both_inits(
     ]
 
 
+def shown(unit: str, figure: str, group: dict) -> dict:
+    """What the claims of a group share, with the unit and the figure of one of them."""
+    return group | {"unit": unit, "figure": figure}
+
+
 def spiked(metric: str, a: Variant, b: Variant, why: str = "", **options) -> Callable[[str], Check]:
     """Comparison at rho = .9 and equal L0, for either initialisation."""
     return lambda init: compare("spiked", metric, a, b, f"rho = .9. {why}".strip(), rho=0.9, init=init, **options)
@@ -96,9 +101,7 @@ CLAIMS: list[Claim] = [
         "lambda_1 = .001",
         coherence_starves(0.001),
         47.4,
-        unit=DEAD,
-        figure="starvation",
-        **SPIKED,
+        **shown(DEAD, "starvation", SPIKED),
     ),
     *both_inits(
         "C1-strong-penalty",
@@ -106,18 +109,14 @@ CLAIMS: list[Claim] = [
         "lambda_1 = .005",
         coherence_starves(0.005),
         89.0,
-        unit=DEAD,
-        figure="starvation",
-        **SPIKED,
+        **shown(DEAD, "starvation", SPIKED),
     ),
     *both_inits(
         "C1-equal-l0",
         "L1 SAEs starve more as the dictionary becomes more coherent, also at equal L0: rho = .9 minus rho = 0",
         coherence_starves_at_equal_l0,
         "about +61, by a long interpolation",
-        unit=DEAD,
-        figure="starvation",
-        **SPIKED,
+        **shown(DEAD, "starvation", SPIKED),
     ),
     # C2: AEN cuts starvation, hard thresholds do not
     *both_inits(
@@ -125,36 +124,28 @@ CLAIMS: list[Claim] = [
         "At rho = .9 AEN has fewer dead latents than TopK at equal L0",
         spiked(a=AEN, b=TOPK, **OF_DEAD, **FEWER_DEAD),
         -50.6,
-        unit=DEAD,
-        figure="initialisation",
-        **SPIKED,
+        **shown(DEAD, "initialisation", SPIKED),
     ),
     *both_inits(
         "C2-less-than-l1",
         "At rho = .9 AEN has fewer dead latents than plain L1 at equal L0",
         spiked(a=AEN, b=L1, **OF_DEAD, **FEWER_DEAD),
         "about −16, by a long interpolation",
-        unit=DEAD,
-        figure="initialisation",
-        **SPIKED,
+        **shown(DEAD, "initialisation", SPIKED),
     ),
     *both_inits(
         "C2-l2-equal-lambda",
         "The l2 term lowers starvation: elastic net minus L1 at equal lambda_1",
         equal_lambda(ELASTIC_NET, L1, **FEWER_DEAD),
         -5.0,
-        unit=DEAD,
-        figure="dead_vs_l0",
-        **SPIKED,
+        **shown(DEAD, "dead_vs_l0", SPIKED),
     ),
     *both_inits(
         "C2-l2-equal-l0",
         "The l2 term lowers starvation: elastic net minus L1 at equal L0",
         spiked(a=ELASTIC_NET, b=L1, **OF_DEAD, **FEWER_DEAD),
         "+2 to +16 by lambda_2, by a long interpolation",
-        unit=DEAD,
-        figure="dead_vs_l0",
-        **SPIKED,
+        **shown(DEAD, "dead_vs_l0", SPIKED),
     ),
     *both_inits(
         "C2-weights-equal-lambda",
@@ -167,18 +158,14 @@ CLAIMS: list[Claim] = [
             **FEWER_DEAD,
         ),
         2.0,
-        unit=DEAD,
-        figure="dead_vs_l0",
-        **SPIKED,
+        **shown(DEAD, "dead_vs_l0", SPIKED),
     ),
     *both_inits(
         "C2-weights-equal-l0",
         "Adaptive weights lower starvation: AEN minus elastic net at equal L0",
         spiked(a=AEN, b=ELASTIC_NET, **OF_DEAD, **FEWER_DEAD),
         "−18 to −32 by lambda_2",
-        unit=DEAD,
-        figure="dead_vs_l0",
-        **SPIKED,
+        **shown(DEAD, "dead_vs_l0", SPIKED),
     ),
     # C3: with the l2 term the coding map is Lipschitz, and within reach of a shallow encoder
     Claim(
@@ -205,9 +192,7 @@ CLAIMS: list[Claim] = [
         "AEN minus L1 at equal L0",
         spiked("code_distance", AEN, L1, also="amortisation_gap", **CLOSER),
         None,
-        unit="relative distance",
-        figure="recovery",
-        **UNMEASURED,
+        **shown("relative distance", "recovery", UNMEASURED),
     ),
     *both_inits(
         "C3-amortisation-l2",
@@ -215,9 +200,7 @@ CLAIMS: list[Claim] = [
         "minus L1 at equal L0",
         spiked("code_distance", ELASTIC_NET, L1, also="amortisation_gap", **CLOSER),
         None,
-        unit="relative distance",
-        figure="recovery",
-        **UNMEASURED,
+        **shown("relative distance", "recovery", UNMEASURED),
     ),
     *both_inits(
         "C3-amortisation-weights",
@@ -225,9 +208,7 @@ CLAIMS: list[Claim] = [
         "minus L1 at equal L0",
         spiked("code_distance", ADAPTIVE_LASSO, L1, also="amortisation_gap", **CLOSER),
         None,
-        unit="relative distance",
-        figure="recovery",
-        **UNMEASURED,
+        **shown("relative distance", "recovery", UNMEASURED),
     ),
     # C4: adaptive weights remove the shrinkage bias
     Claim(
@@ -256,18 +237,14 @@ CLAIMS: list[Claim] = [
         "L1 at equal L0",
         spiked("amplitude_ratio", ADAPTIVE_LASSO, L1, **BETTER),
         None,
-        unit="amplitude ratio",
-        figure="recovery",
-        **UNMEASURED,
+        **shown("amplitude ratio", "recovery", UNMEASURED),
     ),
     *both_inits(
         "C4-aen",
         "AEN SAEs shrink less than L1 SAEs: amplitude of recovered latents, AEN minus L1 at equal L0",
         spiked("amplitude_ratio", AEN, L1, **BETTER),
         None,
-        unit="amplitude ratio",
-        figure="recovery",
-        **UNMEASURED,
+        **shown("amplitude ratio", "recovery", UNMEASURED),
     ),
     # C5: adaptive weights suppress spurious features and recover the global support
     Claim(
@@ -303,18 +280,14 @@ CLAIMS: list[Claim] = [
         "Trained AEN SAEs find the active atoms better than L1 SAEs at equal L0: support F1 under the best matching",
         spiked("f1", AEN, L1, **BETTER),
         None,
-        unit="F1",
-        figure="support_vs_l0",
-        **UNMEASURED,
+        **shown("F1", "support_vs_l0", UNMEASURED),
     ),
     *both_inits(
         "C5-sparse-support",
         "Trained AEN SAEs find the active atoms better than L1 SAEs at an L0 of 5/4 of the teacher's k",
         spiked("f1", AEN, L1, level=support_l0, **BETTER),
         None,
-        unit="F1",
-        figure="support_vs_l0",
-        **UNMEASURED,
+        **shown("F1", "support_vs_l0", UNMEASURED),
     ),
     # C6: competitive reconstruction on language models
     *both_inits(
@@ -328,18 +301,14 @@ CLAIMS: list[Claim] = [
             supported_above=-MARGIN,
         ),
         -0.077,
-        unit="explained variance",
-        figure="frontier",
-        **PYTHIA,
+        **shown("explained variance", "frontier", PYTHIA),
     ),
     *both_inits(
         "C6-cross-entropy",
         "On a language model AEN preserves predictions as well as TopK at equal L0, within .02 of CE recovered",
         llm("ce_recovered", AEN, TOPK, FEW_WINDOWS, supported_above=-MARGIN),
         None,  # the published ones were made with a wrong patch, and on two hosts that disagree about the clean model
-        unit="cross-entropy recovered",
-        figure="frontier",
-        **PYTHIA,
+        **shown("cross-entropy recovered", "frontier", PYTHIA),
     ),
     # C7: less starvation on language models
     *both_inits(
@@ -354,9 +323,7 @@ CLAIMS: list[Claim] = [
             contradicted_above=LLM_DEAD_MARGIN,
         ),
         -2.6,
-        unit=DEAD,
-        figure="dead",
-        **PYTHIA,
+        **shown(DEAD, "dead", PYTHIA),
     ),
     # C8: fully differentiable
     Claim(
@@ -374,27 +341,21 @@ CLAIMS: list[Claim] = [
         "AEN has fewer dead latents than TopK with AuxK, the usual remedy, at equal L0",
         spiked(a=AEN, b=Variant("topk_auxk"), **OF_DEAD, **FEWER_DEAD),
         None,
-        unit=DEAD,
-        figure="initialisation",
-        **UNTRIED,
+        **shown(DEAD, "initialisation", UNTRIED),
     ),
     *both_inits(
         "B2-gated",
         "AEN has fewer dead latents than SAELens's gated SAE at equal L0",
         spiked(a=AEN, b=Variant("gated"), **OF_DEAD, **FEWER_DEAD),
         None,
-        unit=DEAD,
-        figure="initialisation",
-        **UNTRIED,
+        **shown(DEAD, "initialisation", UNTRIED),
     ),
     *both_inits(
         "B3-gated-reconstruction",
         "AEN reconstructs as well as SAELens's gated SAE at equal L0, within .02 of explained variance",
         spiked("explained_variance", AEN, Variant("gated"), supported_above=-MARGIN),
         None,
-        unit="explained variance",
-        figure="pareto",
-        **UNTRIED,
+        **shown("explained variance", "pareto", UNTRIED),
     ),
     # Ours: the initialisation, the weights, the evaluation
     Claim(
@@ -422,29 +383,21 @@ CLAIMS: list[Claim] = [
         "A fast activity average (beta = .999 of 50,000 steps) starves: AEN, fast minus slow, at equal L0",
         spiked(a=Variant("aen", ema="fast"), b=AEN, **OF_DEAD, **MORE_DEAD),
         "about +32, by a long interpolation",
-        unit=DEAD,
-        figure="weights",
-        **SPIKED,
+        **shown(DEAD, "weights", SPIKED),
     ),
     *both_inits(
         "W2-hidden-schedule",
         "Starting the average at 1 without bias correction keeps AEN alive: debiased minus published, at equal L0",
         spiked(a=Variant("aen", "debiased"), b=AEN, **OF_DEAD, **MORE_DEAD),
         None,
-        unit=DEAD,
-        experiment="spiked",
-        figure="weights",
-        **DERIVED,
+        **shown(DEAD, "weights", DERIVED | {"experiment": "spiked"}),
     ),
     *both_inits(
         "W3-rarity",
         "Weights from E[h | h > 0], which do not punish rarity, starve less: minus published, at equal L0",
         spiked(a=Variant("aen", "conditional"), b=AEN, **OF_DEAD, **FEWER_DEAD),
         None,
-        unit=DEAD,
-        experiment="spiked",
-        figure="weights",
-        **DERIVED,
+        **shown(DEAD, "weights", DERIVED | {"experiment": "spiked"}),
     ),
     *both_inits(
         "D1-counting",
@@ -452,19 +405,13 @@ CLAIMS: list[Claim] = [
         "as many held-out samples, minus in the window",
         counting,
         None,
-        unit=DEAD,
-        experiment="spiked",
-        figure="weights",
-        **DERIVED,
+        **shown(DEAD, "weights", DERIVED | {"experiment": "spiked"}),
     ),
     *both_inits(
         "P1-patching",
         "Feeding SAEs raw activations, as the published evaluation does, understates cross-entropy recovered",
         raw_patching,
         None,
-        unit="cross-entropy recovered",
-        experiment="llm",
-        figure="patching",
-        **DERIVED,
+        **shown("cross-entropy recovered", "patching", DERIVED | {"experiment": "llm"}),
     ),
 ]

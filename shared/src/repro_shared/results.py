@@ -97,11 +97,8 @@ class Results:
 def read_run(folder: Path) -> dict | None:
     """The run.json of an experiment's folder; None where there is none or it is damaged."""
     run = read_json(folder / "run.json")
-    return (
-        run
-        if isinstance(run, dict) and {"experiment", "status", "started", "cells", "figures", "history"} <= run.keys()
-        else None
-    )
+    expected = {"experiment", "status", "started", "cells", "figures", "history"}
+    return run if isinstance(run, dict) and expected <= run.keys() else None
 
 
 def is_array(value) -> bool:

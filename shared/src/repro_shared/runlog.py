@@ -167,6 +167,7 @@ class ExperimentLog:
             self._map(self.pending(), jobs, scheduler)
 
     def _map(self, pending: list, jobs: int, scheduler: str | None) -> None:
+        """`map` for these cells, while the folder is locked."""
         self.note(
             f"{self.name}: {len(self.cells) - len(pending)} of {len(self.cells)} cells are there, {len(pending)} to run"
         )

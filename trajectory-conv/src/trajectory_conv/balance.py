@@ -1,0 +1,85 @@
+"""Splitting a penalty budget Lambda = lambda_1 + lambda_2 of the elastic net, and where the support is recovered.
+
+G is the Gram matrix A'A / n, S the true support, g_x = ||G_{S^c S}||_2, xi = ||A_{S^c}' noise||_inf / n the noise
+floor.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float
+
+
+def unconstrained_split(budget: float, cross_norm: float) -> float:
+    """lambda_1 that minimises max(1 / lambda_2, (1 + g_x / lambda_2) / lambda_1) over lambda_1 + lambda_2 = Lambda.
+
+    (Lambda + g_x) / 2 for g_x <= Lambda / 3, else Lambda + g_x - sqrt(g_x (Lambda + g_x)).
+    """
+    if cross_norm <= budget / 3:
+        return (budget + cross_norm) / 2
+    return budget + cross_norm - np.sqrt(cross_norm * (budget + cross_norm))
+
+
+def constrained_split(budget: float, cross_norm: float, floor: float) -> float:
+    """lambda_1 of `unconstrained_split`, but at least the noise floor xi."""
+    return max(unconstrained_split(budget, cross_norm), floor)
+
+
+def statistical_threshold(
+    lam2: Float[np.ndarray, " points"],
+    active: Float[np.ndarray, "s s"],
+    cross: Float[np.ndarray, "m s"],
+    target: Float[np.ndarray, " s"],
+    floor: float,
+) -> Float[np.ndarray, " points"]:
+    """lambda_stat(lambda_2) = xi + lambda_2 ||G_{S^c S} (G_SS + lambda_2 I)^{-1} b*_S||_inf: the least lambda_1 that
+    keeps every inactive feature out in spite of the l2 bias.
+    """
+    values, vectors = np.linalg.eigh(active)
+    shrunk = (vectors.T @ target)[:, None] / (values[:, None] + lam2)  # (s, points)
+    return floor + lam2 * np.abs(cross @ vectors @ shrunk).max(0)
+
+
+def coupled_split(
+    budget: float,
+    cross_norm: float,
+    active: Float[np.ndarray, "s s"],
+    cross: Float[np.ndarray, "m s"],
+    target: Float[np.ndarray, " s"],
+    floor: float,
+) -> float:
+    """lambda_1 = max(l1_unc, t) with t the point of 200 between xi and .99 Lambda nearest to lambda_stat(Lambda -
+    t).
+    """
+    grid = np.linspace(floor, 0.99 * budget, 200)
+    distance = np.abs(grid - statistical_threshold(budget - grid, active, cross, target, floor))
+    return max(unconstrained_split(budget, cross_norm), grid[distance.argmin()])
+
+
+class Witness(NamedTuple):
+    """The elastic net restricted to S, and whether it solves the whole problem."""
+
+    coefficients: Float[Array, " s"]
+    recovered: Bool[Array, ""]
+    """Whether the solution has the support S exactly."""
+
+
+@jax.jit
+def primal_dual_witness(
+    active: Float[Array, "s s"],
+    cross: Float[Array, "m s"],
+    linear: Float[Array, " s"],
+    linear_off: Float[Array, " m"],
+    signs: Float[Array, " s"],
+    lam1: Float[Array, ""],
+    lam2: Float[Array, ""],
+) -> Witness:
+    """Closed form: b_S = (G_SS + lambda_2 I)^{-1} (c_S - lambda_1 signs) is the solution, with support S, exactly when
+    its signs are `signs` and |c_j - G_{jS} b_S| < lambda_1 for all j not in S. c = A'y / n (`linear` on S,
+    `linear_off` off it).
+    """
+    b = jnp.linalg.solve(active + lam2 * jnp.eye(active.shape[0]), linear - lam1 * signs)
+    dual = jnp.abs(linear_off - cross @ b).max(initial=0.0)
+    return Witness(b, (b * signs > 0).all() & (dual < lam1))

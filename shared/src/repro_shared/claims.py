@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from repro_shared.results import Results
 
 Verdict = Literal["supported", "contradicted", "inconclusive", "not-run"]
-Kind = Literal["published", "derived", "theorem"]
+Kind = Literal["published", "derived", "theorem", "identity"]
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,9 @@ class Claim:
     source: str
     """Where the statement stands: section, figure, table, or "our derivation"."""
     kind: Kind
-    """"published" by the authors, "derived" by us, or "theorem" (checked numerically)."""
+    """"published" by the authors, "derived" by us, "theorem" (checked numerically), or "identity": true whatever the data
+    are, so no evidence for anything.
+    """
     published: float | str | None
     """The value in the paper, in `unit`; text where it is not a number; None where there is none."""
     unit: str

@@ -29,7 +29,8 @@ from repro_shared.files import UserError, storage
 from repro_shared.provenance import code_fingerprint, versions
 from repro_shared.results import is_array
 
-THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "PJRT_NPROC")
+"""The last one is what XLA (JAX) on a CPU reads when it starts."""
 
 
 @dataclass

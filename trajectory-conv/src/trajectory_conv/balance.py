@@ -23,7 +23,11 @@ def unconstrained_split(budget: float, cross_norm: float) -> float:
 
 
 def constrained_split(budget: float, cross_norm: float, floor: float) -> float:
-    """lambda_1 of `unconstrained_split`, but at least the noise floor xi."""
+    """lambda_1 of `unconstrained_split`, but at least the noise floor xi; the budget has to exceed that."""
+    if budget <= floor:
+        raise ValueError(
+            f"budget = {budget} <= noise floor {floor}: nothing is left for lambda_2, choose a larger budget"
+        )
     return max(unconstrained_split(budget, cross_norm), floor)
 
 
@@ -39,7 +43,7 @@ def statistical_threshold(
     """
     values, vectors = np.linalg.eigh(active)
     shrunk = (vectors.T @ target)[:, None] / (values[:, None] + lam2)  # (s, points)
-    return floor + lam2 * np.abs(cross @ vectors @ shrunk).max(0)
+    return floor + lam2 * np.abs(cross @ vectors @ shrunk).max(0, initial=0.0)
 
 
 def coupled_split(

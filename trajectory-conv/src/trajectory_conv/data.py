@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from repro_shared.files import UserError
 from trajectory_conv.designs import normalise
@@ -28,7 +28,7 @@ def synthetic() -> Regression:
     return Regression(x, (y - y.mean()) / y.std())
 
 
-def breast_cancer_quadratic(rows: Float[np.ndarray, " n"]) -> Regression:
+def breast_cancer_quadratic(rows: Int[np.ndarray, " n"]) -> Regression:
     """Breast cancer (scikit-learn), the given rows: 30 features standardised, with squares and products d = 495.
 
     Columns centred and scaled to norm sqrt(n), labels standardised.
@@ -43,7 +43,9 @@ def breast_cancer_quadratic(rows: Float[np.ndarray, " n"]) -> Regression:
 
 def arcene(path: Path) -> Regression:
     """ARCENE (OpenML 1458; mass spectra, 200 x 10000) from a file of yours: .arff, or .csv with the label in the last
-    column. Columns centred and scaled to norm sqrt(n) (constant ones become zero), labels standardised.
+    column and names in the first line.
+
+    Columns centred and scaled to norm sqrt(n) (constant ones become zero), labels standardised.
 
     Raises UserError when the file is absent or is not such a table.
     """
@@ -61,9 +63,9 @@ def arcene(path: Path) -> Regression:
             columns = [column for _, column in pd.read_csv(path).items()]
         x = np.column_stack([np.asarray(column, dtype=float) for column in columns[:-1]])
         labels = np.unique([str(label) for label in columns[-1]], return_inverse=True)[1]
-    except (ValueError, TypeError, NotImplementedError, StopIteration, IndexError) as error:
+    except Exception as error:  # parsers fail in many ways on files that are none of theirs
         raise UserError(
-            f"{path} is not a table of numbers with a label in the last column ({error}): {advice}"
+            f"{path} is not a table of numbers with a label in the last column ({_line(error)}): {advice}"
         ) from error
     return _standard_problem(path, x, labels)
 
@@ -82,8 +84,8 @@ def golub(path: Path) -> Regression:
     try:
         content = rdata.conversion.convert(rdata.parser.parse_file(path))
         x, labels = np.asarray(content["golub"], dtype=float).T, np.asarray(content["golub.cl"], dtype=float)
-    except (KeyError, ValueError, TypeError, NotImplementedError, EOFError, OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} does not hold golub and golub.cl ({error}): {advice}") from error
+    except Exception as error:  # parsers fail in many ways on files that are none of theirs
+        raise UserError(f"{path} does not hold golub and golub.cl ({_line(error)}): {advice}") from error
     return _standard_problem(path, x, labels)
 
 
@@ -91,6 +93,11 @@ def standardised(values: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*sha
     """Centred columns of norm sqrt(n); constant ones become zero."""
     centred = values - values.mean(0)
     return normalise(np.where(np.abs(centred).max(0) > 1e-12 * np.abs(values).max(0), centred, 0.0))
+
+
+def _line(error: Exception) -> str:
+    """The message of an exception in one line."""
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def _existing(path: Path, advice: str) -> Path:
@@ -102,6 +109,8 @@ def _existing(path: Path, advice: str) -> Path:
 def _standard_problem(path: Path, x, labels) -> Regression:
     if not (np.isfinite(x).all() and np.isfinite(labels).all()):
         raise UserError(f"{path} has missing or infinite entries: remove or fill them")
-    if x.shape[0] != len(labels) or len(np.unique(labels)) != 2:
-        raise UserError(f"{path} needs one of two labels per row; found {len(labels)} for {x.shape[0]} rows")
+    if x.shape[0] != len(labels):
+        raise UserError(f"{path} has {len(labels)} labels for {x.shape[0]} rows: it needs one per row")
+    if (count := len(np.unique(labels))) != 2:
+        raise UserError(f"{path} needs two different labels; found {count}")
     return Regression(standardised(x), standardised(labels.astype(float)))

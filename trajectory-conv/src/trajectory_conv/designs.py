@@ -10,7 +10,7 @@ Columns are scaled to norm sqrt(n) unless a generator says otherwise. A target i
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import jax
 import numpy as np
@@ -18,6 +18,7 @@ from jaxtyping import Float, Int
 from scipy.fft import dct
 
 
+@runtime_checkable
 class Draws(Protocol):
     """A source of random numbers; every call takes the next ones."""
 
@@ -88,7 +89,7 @@ class ReplayDraws:
         self.stream.randint(0, 2**31 - 1)
 
 
-def normalise(matrix: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n d"]:
+def normalise(matrix: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
     """Scale each column to norm sqrt(n); a zero column stays zero."""
     norms = np.linalg.norm(matrix, axis=0)
     return matrix / np.where(norms > 0, norms, 1.0) * np.sqrt(len(matrix))
@@ -112,6 +113,10 @@ def uniform(draws: Draws, n: int, d: int) -> Float[np.ndarray, "n d"]:
 def sparse_binary(draws: Draws, n: int, d: int, density: float = 0.1) -> Float[np.ndarray, "n d"]:
     """`density` n random signs per column, zeros elsewhere."""
     count = int(density * n)
+    if count < 1:
+        raise ValueError(
+            f"density = {density} leaves columns of n = {n} rows empty: choose n >= {int(np.ceil(1 / density))}"
+        )
     matrix = np.zeros((n, d))
     for column in matrix.T:
         rows = draws.subset(n, count)
@@ -124,6 +129,8 @@ def partial_dct(draws: Draws, n: int, d: int) -> Float[np.ndarray, "n d"]:
 
     Columns are NOT normalised: their mean squared norm is n^2 / d.
     """
+    if n > d:
+        raise ValueError(f"{n} of {d} rows cannot be chosen: choose n <= d")
     return dct(np.eye(d), axis=0, norm="ortho")[draws.subset(d, n)] * np.sqrt(n)
 
 
@@ -167,7 +174,7 @@ class Design:
 
     name: str
     generate: Callable[..., Float[np.ndarray, "n d"]]
-    parameter: float | None = None
+    parameter: int | float | None = None
     rip: bool = False
     """Whether the authors list it among the designs with the restricted isometry property (a label, nobody checks)."""
 

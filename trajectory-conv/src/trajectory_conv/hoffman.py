@@ -56,7 +56,7 @@ def affine_hoffman(
     b1, binf = jnp.abs(b).sum(0), jnp.abs(b).sum(1).max(initial=0.0)
     c = c if m else 0.0
     return AffineHoffman(
-        h2=affine_hoffman_2(active, cross.T @ cross, lam, lam2) if m else p2,
+        h2=_norm2_of_blocks(inverse, b.T @ b, c) if m else p2,
         lower2=jnp.maximum(jnp.maximum(p2, c), b2),
         upper2=jnp.sqrt(p2**2 + c**2 + b2**2),
         h1=jnp.maximum((p1 + b1).max(), c),
@@ -72,18 +72,17 @@ def affine_hoffman(
 def affine_hoffman_2(
     active: Float[Array, "s s"], cross_gram: Float[Array, "s s"], lam: Float[Array, ""], lam2: Float[Array, ""]
 ) -> Float[Array, ""]:
-    """H_2 alone, from G_SS and G_{S S^c} G_{S^c S} = (G^2)_SS - (G_SS)^2: an eigenvalue of a 2s x 2s matrix.
+    """H_2 alone, for m > 0, from G_SS and G_{S S^c} G_{S^c S} = (G^2)_SS - (G_SS)^2: nothing of size d is touched."""
+    inverse = jnp.linalg.inv(active + lam2 * jnp.eye(active.shape[0]))
+    return _norm2_of_blocks(inverse, inverse @ cross_gram @ inverse / lam**2, 1 / lam)
 
-    M^{-1} acts on the range of B as [[P, 0], [R, c I]] with R'R = B'B, and as c elsewhere. m > 0.
-    """
-    s = active.shape[0]
-    inverse = jnp.linalg.inv(active + lam2 * jnp.eye(s))
-    c = 1 / lam
-    gram = c**2 * inverse @ cross_gram @ inverse  # B'B
+
+def _norm2_of_blocks(inverse: Float[Array, "s s"], gram: Float[Array, "s s"], c: Float[Array, ""]) -> Float[Array, ""]:
+    """||[[P, 0], [-B, c I]]||_2 from P, B'B and c: on the range of B it acts as [[P, 0], [R, c I]] with R'R = B'B."""
     values, vectors = jnp.linalg.eigh((gram + gram.T) / 2)
     root = jnp.sqrt(jnp.maximum(values, 0.0))[:, None] * vectors.T  # R
-    square = jnp.block([[inverse @ inverse + gram, c * root.T], [c * root, c**2 * jnp.eye(s)]])
-    return jnp.maximum(_norm2_of_gram(square), c)
+    square = jnp.block([[inverse @ inverse + gram, c * root.T], [c * root, c**2 * jnp.eye(len(gram))]])
+    return _norm2_of_gram(square)  # at least c
 
 
 def _norm2_of_gram(gram: Float[Array, "s s"]) -> Float[Array, ""]:
@@ -113,7 +112,10 @@ def weyl_bound(mu: float, cross_norm: float, lam: float) -> float:
 
 
 def sequential_bound(mu: float, cross_norm: float, lam: float) -> float:
-    """max(1 / mu_S, (1 + ||G_{S^c S}|| / mu_S) / lambda): the bound behind the elastic-net split (`balance`)."""
+    """max(1 / mu_S, (1 + ||G_{S^c S}|| / mu_S) / lambda), the quantity behind the elastic-net split (`balance`).
+
+    It bounds the two block rows of M^{-1} one at a time, so H_2 <= sqrt(2) times it; itself it is no upper bound.
+    """
     return max(1 / mu, (1 + cross_norm / mu) / lam)
 
 
@@ -127,9 +129,9 @@ def polyhedron_hoffman(matrix: Float[np.ndarray, "m d"]) -> float:
     largest = 0.0
     for size in range(1, min(matrix.shape) + 1):
         for rows in combinations(range(len(matrix)), size):
-            values, vectors = np.linalg.eigh(matrix[list(rows)] @ matrix[list(rows)].T)
-            if values[0] <= size * np.finfo(float).eps * values[-1]:
+            vectors, roots, _ = np.linalg.svd(matrix[list(rows)], full_matrices=False)  # eigenvalues are their squares
+            if roots[-1] <= max(matrix.shape) * np.finfo(float).eps * roots[0]:
                 continue
             one_sign = (vectors > 1e-12).all(axis=0) | (vectors < -1e-12).all(axis=0)
-            largest = max(largest, *(1 / np.sqrt(values[one_sign])), 0.0)
+            largest = max(largest, *(1 / roots[one_sign]), 0.0)
     return float(largest)

@@ -174,11 +174,13 @@ def solve(
     method: Method = "ista",
     optimum: Float[np.ndarray, " d"] | None = None,
     start: Float[np.ndarray, " d"] | None = None,
+    stop: float | None = None,
     compress: bool = True,
 ) -> Trace:
     """The trace of `iterations` steps from `start` (zero, or the point of the box nearest to it).
 
-    Measured against `optimum`, by default that of `find_optimum`. `compress=False` forbids the working sets.
+    Measured against `optimum`, by default that of `find_optimum`. With `stop` the run ends after the chunk in which
+    ||R|| falls to it. `compress=False` forbids the working sets.
     """
     if method not in get_args(Method):
         raise ValueError(f"unknown method {method!r}: choose from {', '.join(get_args(Method))}")
@@ -187,7 +189,12 @@ def solve(
     if method == "restricted" and not isinstance(problem.smooth, Quadratic):
         raise ValueError("the restricted step needs a quadratic f: take another method")
     optimum = find_optimum(problem).x if optimum is None else np.asarray(optimum, float)
-    scalars, faces, x = zip(*_chunks(problem, method, optimum, start, compress, iterations), strict=True)
+    chunks = []
+    for chunk in _chunks(problem, method, optimum, start, compress, iterations):
+        chunks.append(chunk)
+        if stop is not None and chunk[0].residual[-1] <= stop:
+            break
+    scalars, faces, x = zip(*chunks, strict=True)
     packed, face = _distinct(np.concatenate(faces))
     above, below = np.unpackbits(packed, axis=2, count=problem.dimension).astype(np.int8).swapaxes(0, 1)
     return Trace(
@@ -295,22 +302,28 @@ class Solution(NamedTuple):
     """Steps of FISTA with restart."""
 
 
-def find_optimum(problem: Problem, tol: float = 1e-13, iterations: int = 200_000) -> Solution:
+def find_optimum(
+    problem: Problem, tol: float = 1e-13, iterations: int = 200_000, start: Float[np.ndarray, " d"] | None = None
+) -> Solution:
     """An optimum x* with KKT violation <= tol * max_j |grad_j f(0)|, by `restart` and Newton's method on the face.
 
-    Warns, with the certificate, when that is not reached: the best point is returned all the same.
+    A `start` on the right face is mended by the Newton step alone, without any iteration. Warns, with the certificate,
+    when that is not reached: the best point is returned all the same.
     """
     zero = jnp.zeros(problem.dimension)
     allowed = tol * float(jnp.abs(problem.gradient(zero)).max())
-    best = np.asarray(problem.regulariser.prox(zero, 1.0))
+    best = x = np.asarray(problem.regulariser.prox(zero if start is None else jnp.asarray(start), 1.0))
     violation, done = float(problem.violation(best)), 0
-    for _, faces, x in _chunks(problem, "restart", np.zeros(problem.dimension), None, True, iterations):
-        done += len(faces)
+    chunks = _chunks(problem, "restart", np.zeros(problem.dimension), start, True, iterations)
+    while True:
         for candidate in (x, polish(problem, x)):
             if candidate is not None and (size := float(problem.violation(candidate))) < violation:
                 best, violation = candidate, size
         if violation <= allowed:
             return Solution(best, violation, done)
+        if (chunk := next(chunks, None)) is None:
+            break
+        done, x = done + len(chunk[1]), chunk[2]
     warnings.warn(
         f"not converged in {done} steps: KKT violation {violation:.1e}, asked for {allowed:.1e}; allow more steps",
         stacklevel=2,

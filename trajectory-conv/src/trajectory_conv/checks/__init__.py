@@ -1,0 +1,15 @@
+"""How the claims are checked: functions from result tables to findings, with their thresholds and the reasons for them.
+
+Thresholds were set from the statements and from the prototype numbers of an earlier study of these data, before the
+runs of this repository that are committed were made. Seeds are fixed, so a rerun shows known numbers again.
+
+- Theorems and inequalities are checked at every iterate or point, and the worst one decides: one violation beyond
+  rounding contradicts. `TOLERANCE` is what rounding can do: gaps are compared down to 1e-13, where x - x* is some 1e-7
+  and x* itself is known to 1e-16, a relative 1e-9; 1e-6 leaves room.
+- Statements about sizes are judged over our own seeds (never the replayed one), with one number per seed: supported
+  when the whole 95 % t-interval is beyond the threshold, contradicted when all of it is on the other side, inconclusive
+  otherwise and with fewer than three seeds. Ratios are averaged as logarithms over designs within a seed.
+- Thresholds are differences that would matter to a user: 10 % where "the same" or "tight" is claimed, a factor where
+  "faster" is claimed, with the reason in the docstring.
+- Replays compare numbers with the authors': a number agrees or it does not.
+"""

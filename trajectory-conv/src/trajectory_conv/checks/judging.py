@@ -1,0 +1,79 @@
+"""How a check turns numbers into a finding."""
+
+from collections.abc import Callable, Iterable
+
+import numpy as np
+import pandas as pd
+
+from repro_shared.claims import Finding, mean_interval, verdict_from_interval
+from repro_shared.runlog import Results
+from trajectory_conv.experiments.appearance import design_label
+
+TOLERANCE = 1e-6
+TIGHT = 1.1
+"""Within 10 %: what we call the same, or tight."""
+
+Check = Callable[[dict[str, Results]], Finding]
+
+
+def judge(values: Iterable[float], why: str, **threshold: float) -> Finding:
+    """Finding from one number per seed, by its t-interval; fewer than three seeds decide nothing."""
+    defined = pd.Series(list(values), dtype=float).dropna()
+    if defined.empty:
+        return Finding(None, None, None, 0, "inconclusive", f"{why} No seed has a value.")
+    mean, low, high = mean_interval(defined)
+    verdict = verdict_from_interval(low, high, **threshold) if len(defined) >= 3 else "inconclusive"
+    return Finding(mean, low, high, len(defined), verdict, why)
+
+
+def factor(ratios: pd.Series, why: str, **threshold: float) -> Finding:
+    """`judge` of ratios by their logarithms: the mean over seeds is geometric."""
+    found = judge(np.log(ratios.astype(float)), why, **{name: np.log(value) for name, value in threshold.items()})
+    back = (None if value is None else float(np.exp(value)) for value in (found.measured, found.low, found.high))
+    return Finding(*back, found.n, found.verdict, found.why)
+
+
+def worst(
+    values: pd.Series | np.ndarray, why: str, *, most: float | None = None, least: float | None = None
+) -> Finding:
+    """A statement about every value: supported when the worst one keeps to the limit, contradicted otherwise."""
+    values = pd.Series(np.asarray(values, dtype=float)).dropna()
+    if values.empty:
+        return Finding(None, None, None, 0, "inconclusive", f"{why} Nothing was measured.")
+    extreme = values.max() if most is not None else values.min()
+    holds = extreme <= most if most is not None else extreme >= least
+    return Finding(float(extreme), None, None, len(values), "supported" if holds else "contradicted", why)
+
+
+def agreement(pairs: list[tuple[float | None, float | None, float]], why: str) -> Finding:
+    """Replayed numbers against published ones, each with its relative tolerance: how many differ."""
+    if not pairs:
+        return Finding(None, None, None, 0, "inconclusive", "The authors' data were not replayed at full size.")
+    differing = 0
+    for ours, theirs, tolerance in pairs:
+        ours, theirs = (None if value is None or pd.isna(value) else float(value) for value in (ours, theirs))
+        if ours is None or theirs is None:
+            differing += ours is not theirs
+        else:
+            differing += abs(ours - theirs) > tolerance * max(abs(theirs), 1e-300)
+    return Finding(float(differing), None, None, len(pairs), "supported" if differing == 0 else "contradicted", why)
+
+
+def geometric(table: pd.DataFrame, values: pd.Series) -> pd.Series:
+    """Geometric mean over the rows of each seed, NaN rows left out."""
+    return np.exp(np.log(values.astype(float)).groupby(table["seed"]).mean())
+
+
+def by_design(table: pd.DataFrame, ratio: pd.Series) -> str:
+    """Geometric means per design, for people."""
+    groups = np.log(ratio).groupby(table["designs"], sort=False).mean()
+    return ", ".join(f"{design_label(name)} {np.exp(mean):.2g}" for name, mean in groups.items())
+
+
+def part(results: dict[str, Results], experiment: str, part: str) -> pd.DataFrame:
+    table = results[experiment].table
+    return table[table["part"] == part]
+
+
+def by_seed(table: pd.DataFrame, column: str) -> pd.Series:
+    return table[column].astype(float).groupby(table["seed"]).mean()

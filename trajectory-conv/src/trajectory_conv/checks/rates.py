@@ -1,0 +1,186 @@
+"""Certificate, implications, local rate, before and after identification (claims C1 to C4)."""
+
+import numpy as np
+
+from repro_shared.claims import Finding
+from repro_shared.runlog import Results
+from trajectory_conv.checks.judging import (
+    TIGHT,
+    TOLERANCE,
+    Check,
+    by_design,
+    factor,
+    geometric,
+    judge,
+    part,
+    worst,
+)
+from trajectory_conv.experiments.appearance import own
+
+# ---- C1: the certificate
+
+
+def certificate(results: dict[str, Results]) -> Finding:
+    """Largest gap over bound at any iterate of any run; the theorem allows 1."""
+    table = results["rates"].table
+    loose = table["bound_at_end"].astype(float)
+    why = (
+        f"Worst iterate with a gap above 1e-13, {len(table)} ISTA runs, bound valid from k = 0. The bound is loose by "
+        f"{loose.median():.0e} at the end: it contracts by 1 - mu / L, the objective by its square."
+    )
+    return worst(table["bound_ratio"], why, most=1 + TOLERANCE)
+
+
+def one_step(results: dict[str, Results]) -> Finding:
+    """Largest realised factor gap_{k+1} / gap_k over the promised 1 - mu_k / L at any step."""
+    why = "Worst step with a gap above 1e-13 after it, mu_k of the face of x_k."
+    return worst(results["rates"].table["step_ratio"], why, most=1 + TOLERANCE)
+
+
+def box_certificate(results: dict[str, Results]) -> Finding:
+    """The same certificate for the box of the SVM dual."""
+    return worst(results["svm"].table["bound_ratio"], "Worst iterate of any task and seed.", most=1 + TOLERANCE)
+
+
+def nonconvex(results: dict[str, Results]) -> Finding:
+    """Contraction of gradient descent on x^2 + 3 sin^2 x over that promised by the PL constant of the interval."""
+    table = part(results, "theory", "scalar")
+    ratio = table["measured"].astype(float) / table["certified"].astype(float)
+    constants = ", ".join(f"{pl:.3g} for |x| <= {r:g}" for r, pl in zip(table["radius"], table["pl"], strict=True))
+    stayed = "all iterates stay" if table["stayed"].astype(bool).all() else "SOME ITERATES LEAVE"
+    return worst(ratio, f"Restricted PL constants: {constants}; {stayed} in their interval.", most=1 + TOLERANCE)
+
+
+def descent(results: dict[str, Results]) -> Finding:
+    """Measured contraction of gradient descent over (1 - mu_k)^2, the square of the PL promise: never above 1.
+
+    Being close to 1 at the slowest start is what "restricted" is about, so the means are quoted.
+    """
+    table = part(results, "theory", "descent")
+    ratio = table["measured"].astype(float) / table["predicted"].astype(float)
+    k = table["leading"]
+    means = ", ".join(f"k = {level}: {ratio[k == level].mean():.4f}" for level in sorted(set(k)))
+    return worst(
+        ratio, f"Worst step of any start; the global constant would give 1. Means: {means}.", most=1 + TOLERANCE
+    )
+
+
+# ---- C2: implications
+
+
+def pointwise(results: dict[str, Results]) -> Finding:
+    """Least slack in units of L; 1e-9 is rounding of D, a difference of numbers up to 1e4 L."""
+    table = part(results, "theory", "pointwise")
+    why = f"Least slack of four implications over {int(table['checked'].sum())} checks, in units of L."
+    return worst(table["slack"], why, least=-1e-9)
+
+
+def invariant(results: dict[str, Results]) -> Finding:
+    """Measured constant over the implied one, least over trajectories; the theorem demands 1."""
+    table = part(results, "theory", "invariant")
+    means = table.groupby("implication")["ratio"].mean()
+    looseness = ", ".join(f"{name} {mean:.1f}" for name, mean in means.items())
+    why = f"Least over trajectories, with our constants. Mean looseness: {looseness}."
+    return worst(table["ratio"], why, least=1.0)
+
+
+def no_global_bound(results: dict[str, Results]) -> Finding:
+    """dist / ||R|| at the largest move over that at the smallest, which is 1000 times shorter: linear growth gives
+    1000.
+
+    100 is far beyond what any constant could explain away.
+    """
+    table = part(results, "theory", "null_space")
+    distance = table["distance"]
+    ends = [table[distance == end].set_index("seed")["ratio"].astype(float) for end in (distance.max(), distance.min())]
+    return worst(
+        ends[0] / ends[1], f"Move of {distance.max():g} over move of {distance.min():g}, least seed.", least=100.0
+    )
+
+
+# ---- C3: the local rate
+
+
+def local_rate(experiment: str, floor: float = 0.99) -> Check:
+    def check(results: dict[str, Results]) -> Finding:
+        """(1 - r) L / mu per seed: at most 10 % above 1, where the last third of a trace still holds faster modes.
+
+        A run that is slower than predicted by more than 1 % (far above the error of a fit) contradicts at once.
+        """
+        table = results[experiment].table
+        ratio = table["rate_ratio"].astype(float)
+        if ratio.min() < floor:
+            return worst(ratio, "A run is slower than its face allows.", least=floor)
+        why = (
+            f"(1 - measured rate) L / mu of the iterates, mean over {ratio.notna().sum()} of {len(ratio)} runs that "
+            f"identify the face and have steps enough; range {ratio.min():.4f} to {ratio.max():.4f}."
+        )
+        return judge(ratio.groupby(table["seed"]).mean(), why, supported_below=TIGHT)
+
+    return check
+
+
+def rank_of_condition(results: dict[str, Results]) -> Finding:
+    """Spearman's correlation of L / mu_S with iterations to 1e-6 over nine designs; .8 is a strong one by any book.
+
+    Runs that do not get there count as the slowest.
+    """
+    from scipy.stats import spearmanr
+
+    table = own(part(results, "convergence", "rip"))
+    steps = table["steps_1e-06"].astype(float).fillna(np.inf).rank(method="average")
+    values = [spearmanr(rows["condition"], steps[rows.index]).statistic for _, rows in table.groupby("seed")]
+    return judge(values, "Rank correlation over the nine designs, per seed.", supported_above=0.8)
+
+
+def fista_locally(results: dict[str, Results]) -> Finding:
+    """FISTA's contraction per step on the final face over ISTA's, for Gaussian designs: above 1 it is the slower
+    one.
+    """
+    table = results["rates"].table
+    table = table[table["designs"] == "gaussian"]
+    excess = (1 - table["measured_rate"].astype(float)) / (1 - table["fista_rate"].astype(float))
+    return factor(
+        excess, "(1 - r) of ISTA over (1 - r) of FISTA on the final face, Gaussian designs.", supported_above=1.0
+    )
+
+
+# ---- C4: before and after identification
+
+
+def condition_improves(results: dict[str, Results]) -> Finding:
+    """mu of the final face over the median mu_k before it is identified; interlacing makes it at least 1."""
+    table = results["rates"].table
+    ratio = (table["mu"] / table["mu_before"].where(table["mu_before"] > 0)).astype(float)
+    singular = int((table["singular_steps"] > 0).sum())
+    why = (
+        f"Geometric mean over designs. In {singular} of {len(table)} runs some faces before have mu_k = 0 (more than n "
+        "coordinates): the bound promises nothing there. Smaller faces have larger mu whatever the data: interlacing."
+    )
+    return factor(geometric(table, ratio), why, supported_above=1.0)
+
+
+def speed_improves(results: dict[str, Results]) -> Finding:
+    """Realised contraction after over before identification, step 1/L: at least 10 % better to count as improved."""
+    table = results["rates"].table
+    ratio = (table["speed_after"] / table["speed_before"]).astype(float)
+    better, worse = (100 * (ratio > TIGHT).mean(), 100 * (ratio < 1 / TIGHT).mean())
+    why = (
+        f"Median L (1 - gap_k+1 / gap_k) after over before, geometric mean over designs; more than 10 % better in "
+        f"{better:.0f} % of runs, worse in {worse:.0f} %. {by_design(table, ratio)}."
+    )
+    return factor(geometric(table, ratio), why, supported_above=TIGHT)
+
+
+def gain(method: str, over: str, least: float, experiment: str = "rates") -> Check:
+    def check(results: dict[str, Results]) -> Finding:
+        """Iterations to a gap of 1e-10, geometric mean over designs; a factor of `least` is a gain worth the
+        trouble.
+        """
+        table = results[experiment].table
+        ratio = (table[f"steps_{over}"] / table[f"steps_{method}"]).astype(float)
+        missing = int(ratio.isna().sum())
+        left_out = f" {missing} runs left out: not there within the iterations." if missing else ""
+        return factor(geometric(table, ratio), f"{by_design(table, ratio)}.{left_out}", supported_above=least)
+
+    return check

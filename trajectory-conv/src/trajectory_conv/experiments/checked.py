@@ -1,0 +1,11 @@
+"""One check that every experiment's config needs."""
+
+import math
+
+
+def require_positive(cell, *names: str) -> None:
+    """Raise a ValueError that says what to do unless these fields are finite and > 0, all entries of a tuple."""
+    for name in names:
+        value = getattr(cell, name)
+        if not all(math.isfinite(entry) and entry > 0 for entry in (value if isinstance(value, tuple) else (value,))):
+            raise ValueError(f"{name} = {value}; choose numbers > 0")

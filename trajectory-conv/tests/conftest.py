@@ -1,0 +1,42 @@
+"""Small regression problems on the named designs, made once and shared."""
+
+from functools import cache
+from typing import NamedTuple
+
+import jaxtyping
+import numpy as np
+import pytest
+
+from trajectory_conv import DESIGNS, KeyDraws, Problem, find_optimum, lasso
+from trajectory_conv.designs import target
+from trajectory_conv.seeds import key
+
+
+class Regression(NamedTuple):
+    """Data y = Ab + noise and their LASSO."""
+
+    matrix: np.ndarray
+    y: np.ndarray
+    problem: Problem
+    optimum: np.ndarray
+
+
+@cache
+def make_regression(name: str, n: int = 60, d: int = 120, s: int = 4, lam: float = 0.2) -> Regression:
+    draws = KeyDraws(key(0, "tests", name))
+    matrix = DESIGNS[name](draws, n, d)
+    y = matrix @ target(draws, d, s) + 0.05 * draws.normal(n)
+    problem = lasso(matrix, y, lam)
+    return Regression(matrix, y, problem, find_optimum(problem).x)
+
+
+@pytest.fixture(scope="session")
+def regression():
+    """A function of (design, n, d, s, lam): the data, the LASSO and its optimum."""
+    return make_regression
+
+
+@pytest.fixture
+def unchecked(monkeypatch):
+    """As for a user: nothing checks shapes and types before our own messages do."""
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)

@@ -1,0 +1,181 @@
+"""The duality gap as a bound, predicted against measured iterations, and what `certify` says about a point."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from trajectory_conv import (
+    Box,
+    LeastSquares,
+    Logistic,
+    WeightedL1,
+    box_qp,
+    certify,
+    composite,
+    duality_gap,
+    elastic_net,
+    find_optimum,
+    lasso,
+    measure,
+    nnls,
+    solve,
+)
+from trajectory_conv.geometry import identification_radius, margin, steps_to
+
+N, D = 30, 20
+RNG = np.random.default_rng(0)
+A = RNG.normal(size=(N, D))
+Y = A[:, :4] @ [1.0, -1.0, 2.0, 0.5] + 0.3 * RNG.normal(size=N)
+LABELS = jnp.asarray(np.sign(Y))
+PROBLEMS = {
+    "lasso": lasso(A, Y, 0.2),
+    "elastic net": elastic_net(A, Y, 0.1, 0.3),
+    "adaptive": elastic_net(A, Y, 0.1, 0.1, RNG.uniform(0.1, 3, size=D)),
+    "least squares": composite(LeastSquares(jnp.asarray(Y)), A, WeightedL1(jnp.full(D, 0.2))),
+    "logistic": composite(Logistic(LABELS), A, WeightedL1(jnp.full(D, 0.05))),
+    "box": box_qp(A.T @ A / N, A.T @ Y / N, -0.5, 0.5),
+    "logistic in a box": composite(
+        Logistic(LABELS), A, Box(jnp.full(D, -0.5), jnp.full(D, 0.5)), 0.1 * RNG.normal(size=D)
+    ),
+}
+every_problem = pytest.mark.parametrize("problem", PROBLEMS.values(), ids=PROBLEMS)
+
+
+def near(problem, optimum, scale, count=20):
+    moves = scale * np.random.default_rng(1).normal(size=(count, D))
+    return [np.asarray(problem.regulariser.prox(optimum + move, 0.0)) for move in moves]
+
+
+@every_problem
+def test_the_duality_gap_is_never_below_the_true_gap(problem):
+    optimum = find_optimum(problem).x
+    for scale in (1e-6, 1e-3, 1.0):
+        for x in near(problem, optimum, scale):
+            true = float(problem.value(x)) - float(problem.value(optimum))
+            assert true >= -1e-15 and duality_gap(problem, x) >= true - 1e-14
+
+
+@every_problem
+def test_the_duality_gap_closes_at_the_optimum(problem):
+    optimum = find_optimum(problem).x
+    gaps = [max(duality_gap(problem, x) for x in near(problem, optimum, scale)) for scale in (1.0, 1e-2, 1e-4)]
+    assert gaps[0] > gaps[1] > gaps[2] > 0 and gaps[2] < 1e-2 * gaps[0]
+    assert 0 <= duality_gap(problem, optimum) < 1e-13
+
+
+def test_the_duality_gap_of_the_lasso_is_that_of_the_scaled_residual():
+    lam, problem = 0.2, PROBLEMS["lasso"]
+    for x in near(problem, np.zeros(D), 1.0):
+        residual = (Y - A @ x) / N
+        u = residual * min(1.0, lam / np.abs(A.T @ residual).max())
+        assert np.abs(A.T @ u).max() <= lam * (1 + 1e-12)
+        assert duality_gap(problem, x) == pytest.approx(float(problem.value(x)) - (u @ Y - N / 2 * u @ u), abs=1e-12)
+        assert duality_gap(PROBLEMS["least squares"], x) == pytest.approx(duality_gap(problem, x), abs=1e-12)
+
+
+def test_the_duality_gap_is_nan_where_no_dual_point_is_known():
+    tilted = composite(Logistic(LABELS), A, WeightedL1(jnp.ones(D)), np.ones(D))
+    assert np.isnan(duality_gap(tilted, np.zeros(D)))
+    assert np.isnan(duality_gap(nnls(A, Y), np.zeros(D)))  # some gradient points to infinity
+
+
+@pytest.mark.parametrize("method", ["ista", "restricted"])
+@pytest.mark.parametrize("name", ["gaussian", "ar1_0.7", "spiked_0.3"])
+def test_predicted_iterations_are_enough_and_not_many_more_than_needed(regression, name, method):
+    problem, optimum = regression(name)[2:]
+    direction = np.random.default_rng(0).normal(size=120) * (optimum != 0)
+    start = optimum + 0.9 * identification_radius(problem, optimum) * direction / np.linalg.norm(direction)
+    point = certify(problem, start)
+    assert point.on_optimal_face
+    assert point.gap == pytest.approx(float(measure(problem, start[None], optimum).gap[0]), rel=1e-6, abs=0)
+    eps = 1e-15 * point.gap
+    if method == "restricted":  # the step 1/L_S from the first iteration on
+        problem = lasso_with_step(problem, point.geometry.smoothness)
+    needed = steps_to(solve(problem, 10_000, optimum=optimum, start=start, stop=1e-14).gap, eps)
+    predicted = getattr(point.iterations(eps), method)
+    assert needed <= predicted + 1 and predicted <= 1.2 * needed
+
+
+def lasso_with_step(problem, smoothness):
+    """The same problem with the step 1 / smoothness, which is legal on the face."""
+    return type(problem)(problem.smooth, problem.regulariser, jnp.asarray(smoothness))
+
+
+def test_predictions_keep_their_digits_where_the_objective_has_none_left(regression):
+    problem, optimum = regression("gaussian")[2:]
+    start = optimum + 1e-11 * (optimum != 0)
+    true = float(measure(problem, start[None], optimum).gap[0])
+    point = certify(problem, start)
+    assert 0 < true < 1e-20 and point.gap == pytest.approx(true, rel=1e-2, abs=0)
+    assert point.iterations(1e-3 * true).ista > 0
+
+
+def test_a_point_that_is_good_enough_needs_no_step_and_another_face_gets_no_prediction(regression):
+    problem, optimum = regression("gaussian")[2:]
+    assert certify(problem, optimum).iterations(1e-10) == (0, 0)
+    away = certify(problem, np.ones(120))
+    assert not away.on_optimal_face and away.iterations(1e-10) == (None, None)
+    assert away.gap == away.duality_gap > float(problem.value(np.ones(120)) - problem.value(optimum))
+
+
+def test_the_certificate_of_an_optimum_describes_its_face(regression):
+    problem, optimum = regression("gaussian")[2:]
+    point = certify(problem, optimum)
+    block = np.asarray(problem.smooth.hessian)[np.ix_(optimum != 0, optimum != 0)]
+    mu, smoothness = np.linalg.eigvalsh(block)[[0, -1]]
+    np.testing.assert_array_equal(point.face, np.sign(optimum))
+    assert (point.geometry.size, point.geometry.mu, point.geometry.smoothness) == pytest.approx(
+        (len(block), mu, smoothness)
+    )
+    assert point.condition == pytest.approx(float(problem.lipschitz) / mu)
+    assert point.rate.iterate == pytest.approx(1 - mu / float(problem.lipschitz))
+    assert point.on_optimal_face and point.violation < 1e-14 and point.duality_gap < 1e-13
+    assert point.margin == margin(problem, optimum) > 0
+    assert f"face of {len(block)} free coordinates" in str(point) and f"{point.rate.iterate:.6f}" in str(point)
+    assert "rank deficient" not in str(point) and "not the face of an optimum" not in str(point)
+
+
+def test_a_rank_deficient_face_is_named():
+    problem = lasso(np.hstack([A, A]), Y, 0.2)
+    point = certify(problem, find_optimum(problem).x)
+    assert point.on_optimal_face and point.geometry.rank_deficient and 0 < point.geometry.mu
+    assert "rank deficient: smallest positive eigenvalue" in str(point)
+
+
+def test_a_coordinate_on_the_brink_has_margin_zero():
+    problem = lasso(np.sqrt(2) * np.eye(2), np.array([1.0, 0.25]) * np.sqrt(2), 0.25)  # c = (1, lambda), H = I
+    point = certify(problem, np.array([0.75, 0.0]))
+    assert point.on_optimal_face and abs(point.margin) < 1e-15 and point.violation < 1e-15
+    assert identification_radius(problem, np.array([0.75, 0.0])) == pytest.approx(0.0, abs=1e-15)
+
+
+def test_zero_as_the_optimum_has_an_empty_face_and_the_rate_zero():
+    point = certify(lasso(A, Y, 100.0), np.zeros(D))
+    assert point.on_optimal_face and point.geometry.size == 0 and point.violation == 0.0
+    assert point.rate.iterate == point.rate.restricted == 0.0 and point.iterations(1e-10) == (0, 0)
+    assert "nan" not in str(point) and "inf" not in str(point).replace("infinite", "")
+
+
+def test_a_point_of_a_face_without_curvature_is_certified():
+    problem = box_qp(np.diag([1.0, 0.0]), np.array([0.5, 0.0]), 0.0, 1.0)  # f does not depend on x_2
+    point = certify(problem, np.array([0.7, 0.3]))
+    assert point.on_optimal_face and point.geometry.rank_deficient and point.geometry.mu == 1.0
+    assert point.gap == pytest.approx(0.02)
+    only = certify(problem, np.array([0.0, 0.3]))
+    assert not only.on_optimal_face and only.geometry.size == 1 and only.violation == 0.5
+
+
+REFUSED = {
+    "shape": (lambda: certify(PROBLEMS["lasso"], np.zeros(3)), "give 20 numbers"),
+    "NaN": (lambda: certify(PROBLEMS["lasso"], np.full(D, np.nan)), "not finite"),
+    "infinite": (lambda: certify(PROBLEMS["lasso"], np.full(D, np.inf)), "not finite"),
+    "outside": (lambda: certify(PROBLEMS["box"], np.ones(D)), "outside the box: project it first"),
+    "eps = 0": (lambda: certify(PROBLEMS["lasso"], np.zeros(D)).iterations(0.0), "choose a tolerance > 0"),
+    "eps NaN": (lambda: certify(PROBLEMS["lasso"], np.zeros(D)).iterations(np.nan), "choose a tolerance > 0"),
+}
+
+
+@pytest.mark.parametrize(("make", "message"), REFUSED.values(), ids=REFUSED)
+def test_points_and_tolerances_that_make_no_sense_are_refused(make, message, unchecked):
+    with pytest.raises(ValueError, match=message):
+        make()

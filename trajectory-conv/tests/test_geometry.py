@@ -1,0 +1,324 @@
+"""The implications between restricted conditions, the trajectory certificate, identification and local rates."""
+
+from functools import partial
+
+import numpy as np
+import pytest
+
+from trajectory_conv import find_optimum, lasso, measure, nnls, solve, svm_dual
+from trajectory_conv.geometry import (
+    Face,
+    cone_ratio,
+    error_bound_from_growth,
+    error_bound_from_pl,
+    face_geometry,
+    fitted_rate,
+    growth_from_pl,
+    identification,
+    identification_radius,
+    local_rate,
+    margin,
+    pl_from_error_bound,
+    pl_from_growth,
+    restricted_constants,
+    smallest_eigenvalues,
+    steps_to,
+    trajectory_certificate,
+)
+from trajectory_conv.solvers import Trace
+
+NAMES = ["gaussian", "ar1_0.7", "spiked_0.3", "power_law"]
+
+
+def ratios(points):
+    """PL, error bound and growth of each point on its own."""
+    gap, error, residual, decrease = map(np.asarray, (points.gap, points.error, points.residual, points.decrease))
+    return decrease / (2 * gap), residual / error, 2 * gap / error**2
+
+
+def cloud(optimum, count=1000, seed=0):
+    """Points around the optimum, half of them on its support, at very different distances."""
+    random = np.random.default_rng(seed)
+    moved = random.random((count, len(optimum))) < 0.2
+    moved[: count // 2] = optimum != 0
+    moves = random.normal(size=moved.shape) * moved
+    return optimum + moves * 10 ** random.uniform(-2, 1, size=(count, 1))
+
+
+def svm(c=0.05, samples=60):
+    random = np.random.default_rng(0)
+    x = random.normal(size=(samples, 6))
+    return svm_dual(x @ x.T, np.sign(x[:, 0] + 0.5 * random.normal(size=samples)), c)
+
+
+def trace_of(signs, optimum, error=None):
+    """A hand-made trace with the given faces, one row a step."""
+    faces, number = np.unique(np.asarray(signs, np.int8), axis=0, return_inverse=True)
+    error = np.ones(len(signs)) if error is None else error
+    return Trace(
+        error**2, error, error, error, error, error, number.ravel(), faces, np.zeros(len(optimum)), np.asarray(optimum)
+    )
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_growth_and_error_bounds_imply_pl_at_every_point(regression, name):
+    problem, optimum = regression(name)[2:]
+    lipschitz = float(problem.lipschitz)
+    pl, error_bound, growth = ratios(measure(problem, cloud(optimum), optimum))
+    assert (pl >= [pl_from_growth(q, lipschitz) * (1 - 1e-9) for q in growth]).all()
+    assert (pl >= [pl_from_error_bound(nu, lipschitz) * (1 - 1e-9) for nu in error_bound]).all()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_growth_after_the_step_implies_an_error_bound_before_it(regression, name):
+    problem, optimum = regression(name)[2:]
+    points, lipschitz = cloud(optimum)[::5], float(problem.lipschitz)
+    growth = ratios(measure(problem, np.array([problem.step(x) for x in points]), optimum))[2]
+    error_bound = ratios(measure(problem, points, optimum))[1]
+    assert (error_bound >= [error_bound_from_growth(q, lipschitz) * (1 - 1e-9) for q in growth]).all()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_pl_along_a_trajectory_implies_growth_and_an_error_bound(regression, name):
+    """The trajectory and its limit form a closed set that the step maps into itself."""
+    problem, optimum = regression(name)[2:]
+    measured = restricted_constants(solve(problem, 10_000, optimum=optimum, stop=1e-9))
+    assert measured.growth >= growth_from_pl(measured.pl)
+    assert measured.error_bound >= error_bound_from_pl(measured.pl, float(problem.lipschitz))
+    assert 0 < measured.pl <= float(problem.lipschitz)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_one_step_contracts_the_gap_by_the_pl_constant_of_the_point(regression, name):
+    problem, optimum = regression(name)[2:]
+    points = cloud(optimum)[::5]
+    before = measure(problem, points, optimum)
+    after = measure(problem, np.array([problem.step(x) for x in points]), optimum)
+    allowed = (1 - ratios(before)[0] / float(problem.lipschitz)) * np.asarray(before.gap)
+    assert (np.asarray(after.gap) <= allowed + 1e-12 * np.asarray(before.gap)).all()
+
+
+def test_formulas_of_the_implications():
+    assert pl_from_growth(2.0, 3.0) == 0.5 and pl_from_growth(8.0, 3.0) == pytest.approx(3 * (1 - 3 / 8))
+    assert pl_from_growth(6.0, 3.0) == pytest.approx(3 * (1 - 3 / 6))  # the two branches meet at q = 2L
+    assert 1 / pl_from_error_bound(2.0, 3.0) == pytest.approx(1 / 3 + 2 / 2.0)
+    assert growth_from_pl(2.0) == 0.5
+    assert 1 / error_bound_from_pl(2.0, 3.0) == pytest.approx(1 / 3 + 4 / 2 * (1 + np.sqrt(1 + 2 / 12)))
+    assert error_bound_from_pl(2.0, 3.0) == pytest.approx(error_bound_from_growth(growth_from_pl(2.0), 3.0))
+
+
+def test_restricted_constants_are_the_smallest_ratios_and_skip_points_at_the_optimum(regression):
+    problem, optimum = regression("gaussian")[2:]
+    points = cloud(optimum)
+    expected = [ratio.min() for ratio in ratios(measure(problem, points, optimum))]
+    with_optimum = measure(problem, np.vstack([points, optimum]), optimum)
+    np.testing.assert_allclose(restricted_constants(with_optimum), expected, rtol=1e-12)
+    assert restricted_constants(measure(problem, optimum[None], optimum)) == (np.inf, np.inf, np.inf)
+
+
+@pytest.mark.parametrize("name", NAMES + ["rademacher", "low_rank"])
+def test_the_certificate_bounds_every_iterate(regression, name):
+    problem, optimum = regression(name)[2:]
+    trace = solve(problem, 3000, optimum=optimum)
+    bound, mu, condition = trajectory_certificate(problem, trace)
+    assert bound[0] == trace.gap[0] and (np.diff(bound) <= 0).all() and bound[-1] < 0.9 * bound[0]
+    kept = trace.gap > 1e-13
+    assert (trace.gap[kept] <= bound[kept] * (1 + 1e-9)).all()
+    np.testing.assert_allclose(condition[mu > 0] * mu[mu > 0], float(problem.lipschitz))
+    assert (condition[mu == 0] == np.inf).all() and (np.diff(bound)[mu[:-1] == 0] == 0).all()
+
+
+def test_twice_the_constants_would_be_refuted_by_the_iterates():
+    """Along the slowest mode of a diagonal H the gap contracts by (1 - mu/L)^2 > 1 - 2 mu/L per step."""
+    g = np.linspace(0.1, 1.0, 6)
+    problem = lasso(np.diag(np.sqrt(6 * g)), 3 * np.sqrt(6 * g), 1e-3)
+    optimum = 3 - 1e-3 / g
+    trace = solve(problem, 100, optimum=optimum, start=optimum + np.eye(6)[0])
+    bound, mu, _ = trajectory_certificate(problem, trace)
+    np.testing.assert_allclose(mu, 0.1)
+    assert (trace.gap <= bound * (1 + 1e-9)).all()
+    doubled = trace.gap[0] * (1 - 2 * mu[0] / float(problem.lipschitz)) ** np.arange(100)
+    assert (trace.gap[1:] > doubled[1:]).all()
+
+
+def test_the_certificate_holds_in_a_box():
+    problem = svm()
+    trace = solve(problem, 3000)
+    bound, mu, _ = trajectory_certificate(problem, trace)
+    kept = trace.gap > 1e-13
+    assert (trace.gap[kept] <= bound[kept] * (1 + 1e-9)).all() and mu[-1] > 0 and bound[-1] < 0.5 * bound[0]
+    assert 0 < face_geometry(problem, trace.optimum).size < 60
+
+
+def test_smallest_eigenvalues_are_those_of_the_blocks(regression):
+    problem = regression("gaussian").problem
+    hessian = np.asarray(problem.smooth.hessian)
+    sets = np.zeros((4, 120), bool)
+    sets[1, 7], sets[2, :10], sets[3] = True, True, True
+    found = smallest_eigenvalues(problem, sets)
+    assert found[0] == np.inf and found[1] == pytest.approx(hessian[7, 7]) and found[3] == 0.0
+    assert found[2] == pytest.approx(np.linalg.eigvalsh(hessian[:10, :10])[0])
+
+
+@pytest.mark.parametrize(
+    ("supports", "expected"),
+    [
+        ([[0, 0], [1, 0], [1, 1], [1, 0], [1, 0]], (1, 3, 3)),
+        ([[1, 0], [1, 0], [1, 0]], (0, 0, 0)),
+        ([[0, 0], [1, 0], [0, 0]], (1, None, None)),
+        ([[0, 0], [0, 1]], (None, None, None)),
+        ([[0, 0], [-1, 0], [1, 0]], (1, 1, 2)),  # the support comes before the sign
+        ([[1, 0], [0, 0], [1, 0]], (0, 2, 2)),
+    ],
+)
+def test_identification_of_hand_made_traces(supports, expected):
+    problem = lasso(np.eye(2), np.array([2.0, 0.0]), 0.1)
+    assert identification(problem, trace_of(supports, [1.8, 0.0])) == expected
+
+
+def test_fista_may_lose_the_face_that_it_has_found(regression):
+    problem, optimum = regression("ar1_0.9")[2:]
+    found = identification(problem, trace := solve(problem, 1000, "fista", optimum))
+    same = (trace.faces != 0)[trace.face] == (optimum != 0)
+    assert same[found.first].all() and same[found.permanent :].all() and not same[found.permanent - 1].all()
+    assert 0 < found.first < found.permanent
+
+
+def test_the_margin_is_the_smallest_slack_of_a_zero_coordinate(regression):
+    problem, optimum = regression("gaussian")[2:]
+    gradient = np.asarray(problem.gradient(optimum))
+    assert margin(problem, optimum) == pytest.approx(min(0.2 - abs(g) for g in gradient[optimum == 0]), rel=1e-12)
+    free = lasso(np.eye(2), np.array([5.0, 5.0]), 0.1)
+    assert margin(free, find_optimum(free).x) == np.inf
+    dual = svm()
+    a, multipliers = find_optimum(dual).x, np.asarray(dual.gradient(find_optimum(dual).x))
+    assert margin(dual, a) == pytest.approx(np.abs(multipliers[(a == 0) | (a == 0.05)]).min())
+
+
+@pytest.mark.parametrize("name", NAMES + ["svm"])
+def test_ista_is_on_the_face_once_its_error_is_below_the_identification_radius(regression, name):
+    problem = svm() if name == "svm" else regression(name).problem
+    trace = solve(problem, 10_000, stop=1e-12)
+    radius = identification_radius(problem, trace.optimum)
+    close = int((trace.error < radius).argmax())
+    assert radius > 0 and 0 < close < len(trace.error) - 1
+    assert identification(problem, trace).face <= close + 1
+
+
+@pytest.mark.parametrize("radius", [0.5, 0.999])
+def test_the_identification_radius_is_enough_in_every_direction(regression, radius):
+    problem, optimum = regression("gaussian")[2:]
+    moves = np.random.default_rng(0).normal(size=(200, 120))
+    moves[::2, optimum == 0] = 0
+    moves *= radius * identification_radius(problem, optimum) / np.linalg.norm(moves, axis=1, keepdims=True)
+    for x in optimum + moves:
+        np.testing.assert_array_equal(np.sign(problem.step(x)), np.sign(optimum))
+
+
+@pytest.mark.parametrize("name", ["gaussian", "ar1_0.7", "spiked_0.3"])
+def test_iterates_contract_at_the_rate_of_the_face(regression, name):
+    problem, optimum = regression(name)[2:]
+    trace = solve(problem, 5000, optimum=optimum, stop=1e-13)
+    face = face_geometry(problem, optimum)
+    measured = fitted_rate(trace, identification(problem, trace).permanent)
+    excess = (1 - measured) * float(problem.lipschitz) / face.mu
+    assert 1 - 1e-4 < excess < 1.02
+    assert face.size == (optimum != 0).sum() and not face.rank_deficient
+
+
+def test_a_geometric_error_has_its_own_rate_and_a_short_one_has_none():
+    fit = partial(fitted_rate, trace_of(np.ones((300, 2)), [1.0, 1.0], 3 * 0.93 ** np.arange(300)))
+    assert fit(0) == pytest.approx(0.93, rel=1e-12) and fit(200) == pytest.approx(0.93, rel=1e-12)
+    assert fit(280) is None and fit(299) is None
+    rounded = trace_of(np.ones((300, 2)), [1.0, 1.0], np.maximum(0.5 ** np.arange(300), 1e-15))
+    assert fitted_rate(rounded, 0) == pytest.approx(0.5, rel=1e-12)  # rounding takes over after 40 steps
+
+
+def test_errors_on_the_identified_face_follow_the_matrix_exactly(regression):
+    problem, optimum = regression("ar1_0.7")[2:]
+    found = identification(problem, solve(problem, 1000, optimum=optimum)).face
+    x = solve(problem, found + 1, optimum=optimum).x
+    face = optimum != 0
+    matrix = np.eye(face.sum()) - np.asarray(problem.smooth.hessian)[np.ix_(face, face)] / float(problem.lipschitz)
+    for _ in range(20):
+        following = np.asarray(problem.step(x))
+        np.testing.assert_allclose((following - optimum)[face], matrix @ (x - optimum)[face], rtol=0, atol=1e-15)
+        assert not following[~face].any()
+        x = following
+
+
+def test_local_rates_follow_from_the_spectrum_of_the_face(regression):
+    assert local_rate(Face(3, 1.0, 2.0, False), 4.0) == (0.75, 0.5625, 0.75, 0.5, np.sqrt(0.75))
+    problem, optimum = regression("gaussian")[2:]
+    face = face_geometry(problem, optimum)
+    values = np.linalg.svd(regression("gaussian").matrix[:, optimum != 0], compute_uv=False)
+    assert (face.mu, face.smoothness) == pytest.approx((values[-1] ** 2 / 60, values[0] ** 2 / 60))
+    assert face.hoffman(60) == pytest.approx(1 / values[-1])
+
+
+def test_an_empty_face_is_reached_in_one_step_and_has_rate_zero():
+    problem = lasso(np.eye(3), np.ones(3), 10.0)
+    rate = local_rate(face_geometry(problem, np.zeros(3)), float(problem.lipschitz))
+    assert rate == (0.0, 0.0, 0.0, 0.0, 0.0)
+
+
+def test_a_face_without_any_curvature_is_rank_deficient_and_has_no_positive_eigenvalue():
+    problem = nnls(np.array([[1.0, 0.0], [0.0, 0.0]]), np.array([-1.0, 0.0]))  # column 2 is zero, x_1 at its bound
+    face = face_geometry(problem, np.array([0.0, 1.0]))
+    assert face.size == 1 and face.rank_deficient and face.smoothness == 0.0
+
+
+def test_a_duplicate_column_gives_a_rank_deficient_face_whose_rate_is_that_of_the_range(regression):
+    matrix, y = regression("gaussian")[:2]
+    j = np.flatnonzero(regression("gaussian").optimum)[0]
+    problem = lasso(np.hstack([matrix, matrix[:, [j]]]), y, 0.2)
+    optimum = find_optimum(problem).x
+    assert optimum[j] != 0 and optimum[-1] != 0
+    face, support = face_geometry(problem, optimum), np.flatnonzero(optimum)
+    values = np.linalg.eigvalsh(np.asarray(problem.smooth.hessian)[np.ix_(support, support)])
+    assert face.rank_deficient and abs(values[0]) < 1e-14 and face.mu == pytest.approx(values[1], rel=1e-10)
+    gap = solve(problem, 250, optimum=optimum).gap
+    late = (gap > 1e-13) & (gap < 1e-7)
+    contraction = (gap[late][-1] / gap[late][0]) ** (1 / (late.sum() - 1))
+    assert contraction <= local_rate(face, float(problem.lipschitz)).objective * (1 + 1e-3)
+
+
+def test_there_is_no_global_error_bound_with_more_columns_than_rows(regression):
+    """Moving by t along the null space of A: dist / ||R|| grows linearly, beyond any constant."""
+    matrix, _, problem, optimum = regression("gaussian")
+    null = np.linalg.svd(matrix)[2][-1]
+    t = np.array([1e2, 1e3, 1e4, 1e5])
+    measured = measure(problem, optimum + t[:, None] * null, optimum)
+    ratio = np.asarray(measured.error / measured.residual)
+    np.testing.assert_allclose(ratio[1:] / ratio[:-1], 10, rtol=0.1)
+    assert ratio[-1] > 1e3
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_the_local_error_bound_at_a_nondegenerate_optimum_is_the_norm_of_the_inverse_derivative(seed):
+    random = np.random.default_rng(seed)
+    problem = lasso(random.normal(size=(8, 6)), 2 * random.normal(size=8), 0.4)
+    optimum, lipschitz = find_optimum(problem).x, float(problem.lipschitz)
+    on = optimum != 0
+    assert 0 < on.sum() < 6 and margin(problem, optimum) > 1e-3
+    jacobian = np.where(on[:, None], np.asarray(problem.smooth.hessian), lipschitz * np.eye(6))  # of the gradient map
+    _, _, rows = np.linalg.svd(jacobian)
+    worst = np.linalg.norm(np.linalg.inv(jacobian), 2)
+    moves = np.vstack([rows[-1], random.normal(size=(1000, 6))])
+    moves *= 1e-3 * identification_radius(problem, optimum) / np.linalg.norm(moves, axis=1, keepdims=True)
+    measured = measure(problem, optimum + moves, optimum)
+    ratio = np.asarray(measured.error / measured.residual)
+    assert ratio[0] == pytest.approx(worst, rel=1e-6) and ratio.max() <= worst * (1 + 1e-6)
+    assert worst >= 1 / face_geometry(problem, optimum).mu * (1 - 1e-12)
+
+
+def test_the_cone_ratio_is_off_face_over_on_face_and_zero_once_converged():
+    trace = trace_of(np.ones((3, 2)), [1.0, 0.0])._replace(
+        off_face=np.array([1.0, 2.0, 1e-13]), on_face=np.array([2.0, 1.0, 1e-12])
+    )
+    assert cone_ratio(trace).tolist() == [0.5, 2.0, 0.0]
+
+
+def test_steps_to_a_gap_are_counted_from_the_start():
+    gap = np.array([1.0, 0.1, 0.01])
+    assert [steps_to(gap, eps) for eps in (2.0, 1.0, 0.5, 0.1, 1e-3)] == [0, 0, 1, 1, None]

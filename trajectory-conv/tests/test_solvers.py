@@ -1,0 +1,344 @@
+"""Solvers against naive NumPy loops, third-party optima, the classical rates and their own certificate."""
+
+import warnings
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy.optimize import minimize
+
+from trajectory_conv import (
+    DESIGNS,
+    Logistic,
+    WeightedL1,
+    box_qp,
+    composite,
+    elastic_net,
+    find_optimum,
+    lasso,
+    measure,
+    nnls,
+    polish,
+    solve,
+    solvers,
+    svm_dual,
+)
+from trajectory_conv.geometry import steps_to
+
+
+def naive(problem, steps, method, start=None):
+    """x_0, ..., x_steps, written down as in the module's docstring."""
+    step = 1 / float(problem.lipschitz)
+    hessian, linear = np.asarray(problem.smooth.hessian), np.asarray(problem.smooth.linear)
+    xs, t = [np.zeros(problem.dimension) if start is None else start], 1.0
+    for _ in range(steps):
+        x, previous = xs[-1], xs[max(len(xs) - 2, 0)]
+        new_t = (1 + np.sqrt(1 + 4 * t**2)) / 2
+        v = x if method == "ista" else x + (t - 1) / new_t * (x - previous)
+        new = np.asarray(problem.regulariser.prox(v - step * (hessian @ v - linear), step))
+        t = 1.0 if method == "restart" and (v - new) @ (new - x) > 0 else new_t
+        xs.append(new)
+    return np.array(xs)
+
+
+def boxed(n=20):
+    """A box-constrained quadratic with free and bound coordinates at the optimum."""
+    random = np.random.default_rng(0)
+    a = random.normal(size=(30, n))
+    return box_qp(a.T @ a / 30, random.normal(size=n), 0.0, 0.5)
+
+
+def relative_violation(problem, x):
+    zero = np.zeros(problem.dimension)
+    return float(problem.violation(x)) / float(np.abs(problem.gradient(zero)).max())
+
+
+@pytest.mark.parametrize("method", ["ista", "fista", "restart"])
+@pytest.mark.parametrize("name", ["gaussian", "ar1_0.9"])
+def test_iterates_equal_a_naive_loop(regression, name, method):
+    problem, optimum = regression(name)[2:]
+    xs = naive(problem, 250, method)
+    trace = solve(problem, 250, method, optimum)
+    np.testing.assert_allclose(trace.x, xs[-1], rtol=0, atol=1e-12)
+    np.testing.assert_allclose(trace.error, np.linalg.norm(xs[:-1] - optimum, axis=1), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("method", ["ista", "fista"])
+def test_iterates_in_a_box_equal_a_naive_loop(method):
+    problem = boxed()
+    trace = solve(problem, 250, method)
+    xs = naive(problem, 250, method)
+    np.testing.assert_allclose(trace.error, np.linalg.norm(xs[:-1] - trace.optimum, axis=1), rtol=0, atol=1e-12)
+    np.testing.assert_array_equal(trace.faces[trace.face], [np.asarray(problem.regulariser.face(x)) for x in xs[:-1]])
+
+
+@pytest.fixture
+def working_sets(monkeypatch):
+    """The number of coordinates in each compiled run of steps, in order."""
+    sizes, original = [], solvers._advance
+
+    def spy(problem, optimum, state, method, steps):
+        sizes.append(len(state.x))
+        return original(problem, optimum, state, method, steps)
+
+    monkeypatch.setattr(solvers, "_advance", spy)
+    return sizes
+
+
+@pytest.mark.parametrize("method", ["ista", "fista", "restart", "restricted"])
+@pytest.mark.parametrize("name", ["gaussian", "ar1_0.9", "spiked_0.3", "low_rank"])
+def test_compressed_runs_equal_plain_runs(regression, working_sets, name, method):
+    problem, optimum = regression(name)[2:]
+    working_sets.clear()
+    plain = solve(problem, 500, method, optimum, compress=False)
+    assert working_sets == [120, 120]
+    compressed = solve(problem, 500, method, optimum)
+    assert working_sets[-1] < 120  # the last steps saw few coordinates
+    for field in ("gap", "error", "residual", "decrease", "off_face", "on_face", "x"):
+        np.testing.assert_allclose(getattr(compressed, field), getattr(plain, field), rtol=0, atol=1e-12)
+    np.testing.assert_array_equal(compressed.faces[compressed.face], plain.faces[plain.face])
+
+
+def test_a_working_set_grows_when_a_coordinate_outside_wakes_up(regression, working_sets):
+    problem, optimum = regression("power_law")[2:]
+    plain = solve(problem, 250, "fista", optimum, compress=False)
+    working_sets.clear()
+    compressed = solve(problem, 250, "fista", optimum)
+    assert working_sets == sorted(set(working_sets)) and len(working_sets) > 1
+    np.testing.assert_allclose(compressed.error, plain.error, rtol=0, atol=1e-12)
+
+
+def test_traces_follow_their_definitions(regression):
+    problem, optimum = regression("ar1_0.7")[2:]
+    lipschitz, xs = float(problem.lipschitz), naive(problem, 250, "ista")
+    trace = solve(problem, 250, optimum=optimum)
+    free = optimum != 0
+    for k in (0, 1, 5, 30, 100, 249):
+        x, y = xs[k], np.asarray(problem.step(xs[k]))
+        gradient = np.asarray(problem.gradient(x))
+        g = lambda z: float(problem.regulariser.value(z))  # noqa: E731
+        assert trace.gap[k] == pytest.approx(float(problem.value(x)) - float(problem.value(optimum)), abs=1e-13)
+        assert trace.residual[k] == pytest.approx(lipschitz * np.linalg.norm(x - y), abs=1e-12)
+        model = gradient @ (y - x) + lipschitz / 2 * ((y - x) @ (y - x)) + g(y) - g(x)
+        assert trace.decrease[k] == pytest.approx(-2 * lipschitz * model, abs=1e-11)
+        assert trace.on_face[k] == pytest.approx(np.abs(x - optimum)[free].sum())
+        assert trace.off_face[k] == pytest.approx(np.abs(x - optimum)[~free].sum(), abs=1e-13)
+        np.testing.assert_array_equal(trace.faces[trace.face[k]], np.sign(x))
+    assert len(np.unique(trace.faces, axis=0)) == len(trace.faces)
+
+
+def test_the_decrease_is_a_minimum_over_all_moves():
+    problem, optimum = boxed(), find_optimum(boxed()).x
+    x = np.asarray(problem.regulariser.prox(np.random.default_rng(1).uniform(size=20), 0.0))
+    gradient, lipschitz = np.asarray(problem.gradient(x)), float(problem.lipschitz)
+    best = minimize(
+        lambda y: gradient @ (y - x) + lipschitz / 2 * ((y - x) @ (y - x)),
+        x,
+        jac=lambda y: gradient + lipschitz * (y - x),
+        bounds=[(0.0, 0.5)] * 20,
+        tol=1e-14,
+    )
+    assert float(measure(problem, x[None], optimum).decrease[0]) == pytest.approx(-2 * lipschitz * best.fun, rel=1e-9)
+
+
+def test_the_decrease_is_at_least_the_squared_residual(regression):
+    problem, optimum = regression("gaussian")[2:]
+    points = optimum + np.random.default_rng(0).normal(size=(1000, 120)) * np.logspace(-4, 1, 1000)[:, None]
+    measured = measure(problem, points, optimum)
+    assert (measured.decrease >= measured.residual**2 * (1 - 1e-9)).all()
+
+
+def test_the_gap_keeps_its_relative_accuracy_where_the_objective_has_none_left(regression):
+    problem, optimum = regression("gaussian")[2:]
+    e = np.zeros(120)
+    e[np.flatnonzero(optimum)] = 1e-12
+    gap = float(measure(problem, (optimum + e)[None], optimum).gap[0])
+    e = (optimum + e) - optimum  # as rounded
+    assert gap == pytest.approx(e @ np.asarray(problem.smooth.hessian) @ e / 2, rel=1e-3)
+
+
+@pytest.mark.parametrize("name", ["gaussian", "spiked_0.7", "power_law"])
+def test_ista_and_fista_keep_their_classical_rates(regression, name):
+    problem, optimum = regression(name)[2:]
+    k = np.arange(1, 500)
+    scale = float(problem.lipschitz) * (optimum @ optimum)
+    ista, fista = (solve(problem, 500, method, optimum).gap for method in ("ista", "fista"))
+    assert (np.diff(ista) <= 1e-15).all()
+    assert (ista[1:] <= scale / (2 * k) + 1e-15).all()
+    assert (fista[1:] <= 2 * scale / (k + 1) ** 2 + 1e-15).all()
+    assert (np.diff(fista) > 1e-15).any()  # FISTA is not monotone
+
+
+def test_errors_of_ista_never_grow_and_residuals_vanish(regression):
+    problem, optimum = regression("gaussian")[2:]
+    trace = solve(problem, 500, optimum=optimum)
+    assert (np.diff(trace.error) <= 1e-15).all() and trace.residual[-1] < 1e-13 * trace.residual[0]
+
+
+def test_an_orthonormal_design_is_solved_in_one_step(regression):
+    problem, optimum = regression("orthonormal", 120, 60)[2:]
+    trace = solve(problem, 2, optimum=optimum)
+    assert trace.error[0] > 1 and trace.error[1] < 1e-14
+
+
+def test_a_diagonal_gram_contracts_each_coordinate_by_its_own_rate():
+    g = np.linspace(0.1, 1.0, 6)
+    problem = lasso(np.diag(np.sqrt(6 * g)), 3 * np.sqrt(6 * g), 0.1)  # c = 3 g > lambda
+    optimum = 3 - 0.1 / g
+    start = optimum + 1.0
+    errors = np.array([solve(problem, k, optimum=optimum, start=start).x - optimum for k in (1, 5, 20)])
+    np.testing.assert_allclose(errors, [(1 - g / g.max()) ** k for k in (1, 5, 20)], rtol=0, atol=1e-14)
+
+
+def test_the_restricted_step_decreases_the_objective_faster_and_ends_in_the_same_optimum(regression):
+    problem, optimum = regression("spiked_0.3")[2:]
+    restricted, ista = (solve(problem, 2000, method, optimum) for method in ("restricted", "ista"))
+    assert (np.diff(restricted.gap) <= 1e-15).all()
+    np.testing.assert_allclose(restricted.x, optimum, rtol=0, atol=1e-13)
+    assert steps_to(restricted.gap, 1e-10) < 0.5 * steps_to(ista.gap, 1e-10)
+
+
+def test_a_step_that_exceeds_the_trusted_curvature_is_rejected(regression):
+    problem, optimum = regression("gaussian")[2:]
+    smooth, regulariser, lipschitz = problem.smooth, problem.regulariser, problem.lipschitz
+    x = jnp.asarray(optimum * 1.01)
+    gradient, safe = problem.gradient(x), problem.step(x)
+
+    def attempt(smoothness):
+        state = solvers._State(x, x, jnp.array(1.0), jnp.array(solvers.PATIENCE + 1), jnp.array(smoothness))
+        new, age, _ = solvers._restricted(smooth, regulariser, lipschitz, state, gradient, safe)
+        assert int(age) == solvers.PATIENCE + 2  # the face is kept
+        return new
+
+    face = np.flatnonzero(optimum)
+    largest = np.linalg.eigvalsh(np.asarray(smooth.hessian)[np.ix_(face, face)])[-1]
+    accepted = attempt(largest)
+    np.testing.assert_allclose(accepted, regulariser.prox(x - gradient / largest, 1 / largest), rtol=0, atol=1e-15)
+    assert float(jnp.abs(accepted - safe).max()) > 1e-4
+    np.testing.assert_array_equal(attempt(largest / 10), safe)
+
+
+def test_the_trusted_curvature_is_that_of_the_face_after_some_patience(regression):
+    problem, optimum = regression("gaussian")[2:]
+    smooth, face = problem.smooth, np.flatnonzero(optimum)
+    x = jnp.asarray(optimum * 1.01)
+    for age, expected in (
+        (solvers.PATIENCE - 2, float(problem.lipschitz)),
+        (solvers.PATIENCE - 1, np.linalg.eigvalsh(np.asarray(smooth.hessian)[np.ix_(face, face)])[-1]),
+    ):
+        state = solvers._State(x, x, jnp.array(1.0), jnp.array(age), problem.lipschitz)
+        trusted = solvers._restricted(
+            smooth, problem.regulariser, problem.lipschitz, state, problem.gradient(x), problem.step(x)
+        )[2]
+        assert float(trusted) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("name", DESIGNS)
+def test_every_design_is_solved_to_rounding(regression, name):
+    n, d = (120, 60) if name == "orthonormal" else (60, 120)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = find_optimum(regression(name, n, d).problem)
+    assert relative_violation(regression(name, n, d).problem, found.x) <= 1e-13
+    assert found.violation == float(regression(name, n, d).problem.violation(found.x))
+
+
+def degenerate():
+    random = np.random.default_rng(0)
+    a = random.normal(size=(60, 60))
+    y = a[:, 0] - a[:, 1] + 0.1 * random.normal(size=60)
+    labels = np.sign(y)
+    return {
+        "duplicate columns": lasso(np.hstack([a, a]), y, 0.1),
+        "opposite columns": lasso(np.hstack([a, -a]), y, 0.1),
+        "zero columns": lasso(np.hstack([a, 0 * a]), y, 0.1),
+        "all zero at the optimum": lasso(np.hstack([a, 2 * a]), y, 10.0),
+        "y = 0": lasso(np.hstack([a, 2 * a]), 0 * y, 0.1),
+        "elastic net": elastic_net(np.hstack([a, a]), y, 0.1, 0.1),
+        "nnls": nnls(np.hstack([a, a]), y),
+        "svm": svm_dual(a[:, :10] @ a[:, :10].T, labels, 0.05),
+        "box with fixed coordinates": box_qp(a.T @ a / 60, a.T @ y / 60, np.where(y > 0, -1, 0.3), 0.3),
+        "logistic": composite(Logistic(jnp.asarray(labels)), np.hstack([a, a]), WeightedL1(jnp.full(120, 0.05))),
+    }
+
+
+@pytest.mark.parametrize("name", degenerate())
+def test_degenerate_problems_are_solved_to_rounding(name):
+    problem = degenerate()[name]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = find_optimum(problem)
+    assert float(problem.violation(found.x)) <= 1e-13 * float(np.abs(problem.gradient(np.zeros(len(found.x)))).max())
+    assert np.isfinite(found.x).all()
+
+
+def test_an_unfinished_search_warns_with_the_certificate_and_returns_its_best_point(regression):
+    problem = regression("low_rank").problem
+    with pytest.warns(UserWarning, match=r"not converged in 20 steps: KKT violation .*asked for .*allow more"):
+        found = find_optimum(problem, iterations=20)
+    assert found.iterations == 20 and found.violation == float(problem.violation(found.x)) > 1e-6
+    assert float(problem.value(found.x)) < float(problem.value(np.zeros(120)))
+
+
+def test_polishing_a_point_on_the_right_face_gives_the_optimum_and_never_leaves_the_face(regression):
+    problem, optimum = regression("gaussian")[2:]
+    np.testing.assert_allclose(polish(problem, 1.3 * optimum), optimum, rtol=0, atol=1e-14)
+    assert polish(problem, np.full(120, 1e-3)) is None  # the minimiser on that face has other signs
+    wrong = np.where(np.arange(120) == np.abs(optimum).argmax(), optimum, 0.0)
+    polished = polish(problem, wrong)
+    np.testing.assert_array_equal(np.sign(polished), np.sign(wrong))
+    assert np.abs((problem.gradient(polished) + problem.regulariser.slope(polished))[wrong != 0]).max() < 1e-14
+    assert relative_violation(problem, polished) > 1e-2  # best on its face, not an optimum
+
+
+@pytest.mark.parametrize("compress", [True, False])
+def test_a_start_is_taken_as_it_is_and_runs_can_be_continued(regression, compress):
+    problem, optimum = regression("ar1_0.9")[2:]
+    straight = solve(problem, 500, optimum=optimum, compress=compress)
+    first = solve(problem, 250, optimum=optimum, compress=compress)
+    second = solve(problem, 250, optimum=optimum, start=first.x, compress=compress)
+    assert second.error[0] == pytest.approx(np.linalg.norm(first.x - optimum), rel=1e-12)
+    for field in ("gap", "error", "residual", "on_face"):
+        joined = np.concatenate([getattr(first, field), getattr(second, field)])
+        np.testing.assert_allclose(joined, getattr(straight, field), rtol=0, atol=1e-13)
+    np.testing.assert_allclose(second.x, straight.x, rtol=0, atol=1e-13)
+
+
+def test_a_start_outside_the_box_is_projected():
+    problem = boxed()
+    trace = solve(problem, 1, start=np.full(20, 3.0))
+    assert trace.error[0] == pytest.approx(np.linalg.norm(0.5 - trace.optimum))
+
+
+@pytest.mark.parametrize("method", ["fista", "restart", "restricted"])
+def test_chunk_boundaries_do_not_matter(regression, monkeypatch, method):
+    problem, optimum = regression("ar1_0.9")[2:]
+    straight = solve(problem, 500, method, optimum, compress=False)
+    monkeypatch.setattr(solvers, "CHUNK", 50)
+    pieces = solve(problem, 500, method, optimum, compress=False)
+    np.testing.assert_allclose(pieces.error, straight.error, rtol=0, atol=1e-12)
+    np.testing.assert_array_equal(pieces.faces[pieces.face], straight.faces[straight.face])
+
+
+def test_a_run_stops_after_the_chunk_in_which_the_residual_is_small(regression):
+    problem, optimum = regression("ar1_0.7")[2:]
+    trace = solve(problem, 10_000, optimum=optimum, stop=1e-6)
+    assert len(trace.gap) % solvers.CHUNK == 0 and trace.residual[-1] <= 1e-6 < trace.residual[-solvers.CHUNK - 1]
+
+
+def test_equal_runs_give_equal_bits(regression):
+    problem = regression("spiked_0.5").problem
+    one, two = (solve(problem, 500, "restart") for _ in range(2))
+    for a, b in zip(one, two, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_a_method_that_does_not_exist_or_does_not_fit_is_refused(regression, unchecked):
+    problem = regression("gaussian").problem
+    logistic = composite(Logistic(jnp.ones(3)), np.eye(3), WeightedL1(jnp.ones(3)))
+    with pytest.raises(ValueError, match="choose from ista, fista, restart, restricted"):
+        solve(problem, 10, "newton")
+    with pytest.raises(ValueError, match="choose at least 1"):
+        solve(problem, 0)
+    with pytest.raises(ValueError, match="needs a quadratic f"):
+        solve(logistic, 10, "restricted")

@@ -16,7 +16,7 @@ def _replay(results: dict[str, Results], experiment: str, **published_size) -> p
     if "stream" in table:
         table = table[table["stream"] == "replay"]
     for name, value in published_size.items():
-        table = table[[entry == value for entry in table[name]]]
+        table = table[table[name] == value]
     return table
 
 

@@ -11,6 +11,7 @@ from sklearn import linear_model
 from sklearn.svm import LinearSVC
 
 from trajectory_conv import (
+    Box,
     LeastSquares,
     Logistic,
     WeightedL1,
@@ -161,6 +162,16 @@ def test_least_squares_as_a_composite_is_the_quadratic_problem():
         assert value(general, x) == pytest.approx(value(quadratic, x), rel=1e-13)
         np.testing.assert_allclose(general.step(x), quadratic.step(x), atol=1e-13)
     np.testing.assert_allclose(optimum(general), optimum(quadratic), atol=1e-12)
+
+
+def test_compiled_code_cannot_mistake_one_kind_of_problem_for_another():
+    """Registered dataclasses of equal layout compare equal in some versions of JAX: jit then takes the wrong code."""
+    kinds = [jax.tree.structure(part) for part in (
+        LeastSquares(jnp.ones(3)), Logistic(jnp.ones(3)), WeightedL1(jnp.ones(3)), Box(jnp.ones(3), jnp.ones(3)),
+        PROBLEMS["box"].smooth, PROBLEMS["logistic"].smooth, PROBLEMS["least squares"].smooth, *PROBLEMS.values(),
+    )]  # fmt: skip
+    for i, kind in enumerate(kinds):
+        assert [j for j, other in enumerate(kinds) if other == kind] == [i]
 
 
 @pytest.mark.parametrize("loss", [LeastSquares(jnp.asarray(Y)), Logistic(jnp.asarray(LABELS))])

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, ArrayLike, Bool, Float
 
 
 def unconstrained_split(budget: float, cross_norm: float) -> float:
@@ -72,13 +72,13 @@ class Witness(NamedTuple):
 
 @jax.jit
 def primal_dual_witness(
-    active: Float[Array, "s s"],
-    cross: Float[Array, "m s"],
-    linear: Float[Array, " s"],
-    linear_off: Float[Array, " m"],
-    signs: Float[Array, " s"],
-    lam1: Float[Array, ""],
-    lam2: Float[Array, ""],
+    active: Float[ArrayLike, "s s"],
+    cross: Float[ArrayLike, "m s"],
+    linear: Float[ArrayLike, " s"],
+    linear_off: Float[ArrayLike, " m"],
+    signs: Float[ArrayLike, " s"],
+    lam1: Float[ArrayLike, ""],
+    lam2: Float[ArrayLike, ""],
 ) -> Witness:
     """Closed form: b_S = (G_SS + lambda_2 I)^{-1} (c_S - lambda_1 signs) is the solution, with support S, exactly when
     its signs are `signs` and |c_j - G_{jS} b_S| < lambda_1 for all j not in S. c = A'y / n (`linear` on S,

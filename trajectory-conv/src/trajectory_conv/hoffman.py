@@ -16,7 +16,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, ArrayLike, Float
 
 
 class AffineHoffman(NamedTuple):
@@ -41,7 +41,7 @@ class AffineHoffman(NamedTuple):
 
 @jax.jit
 def affine_hoffman(
-    active: Float[Array, "s s"], cross: Float[Array, "m s"], lam: Float[Array, ""], lam2: Float[Array, ""]
+    active: Float[Array, "s s"], cross: Float[ArrayLike, "m s"], lam: Float[ArrayLike, ""], lam2: Float[ArrayLike, ""]
 ) -> AffineHoffman:
     """Affine KKT Hoffman constant with its bounds, for uniform weights; s > 0.
 
@@ -70,14 +70,19 @@ def affine_hoffman(
 
 @jax.jit
 def affine_hoffman_2(
-    active: Float[Array, "s s"], cross_gram: Float[Array, "s s"], lam: Float[Array, ""], lam2: Float[Array, ""]
+    active: Float[Array, "s s"],
+    cross_gram: Float[ArrayLike, "s s"],
+    lam: Float[ArrayLike, ""],
+    lam2: Float[ArrayLike, ""],
 ) -> Float[Array, ""]:
     """H_2 alone, for m > 0, from G_SS and G_{S S^c} G_{S^c S} = (G^2)_SS - (G_SS)^2: nothing of size d is touched."""
     inverse = jnp.linalg.inv(active + lam2 * jnp.eye(active.shape[0]))
     return _norm2_of_blocks(inverse, inverse @ cross_gram @ inverse / lam**2, 1 / lam)
 
 
-def _norm2_of_blocks(inverse: Float[Array, "s s"], gram: Float[Array, "s s"], c: Float[Array, ""]) -> Float[Array, ""]:
+def _norm2_of_blocks(
+    inverse: Float[ArrayLike, "s s"], gram: Float[ArrayLike, "s s"], c: Float[ArrayLike, ""]
+) -> Float[Array, ""]:
     """||[[P, 0], [-B, c I]]||_2 from P, B'B and c: on the range of B it acts as [[P, 0], [R, c I]] with R'R = B'B."""
     values, vectors = jnp.linalg.eigh((gram + gram.T) / 2)
     root = jnp.sqrt(jnp.maximum(values, 0.0))[:, None] * vectors.T  # R
@@ -85,7 +90,7 @@ def _norm2_of_blocks(inverse: Float[Array, "s s"], gram: Float[Array, "s s"], c:
     return _norm2_of_gram(square)  # at least c
 
 
-def _norm2_of_gram(gram: Float[Array, "s s"]) -> Float[Array, ""]:
+def _norm2_of_gram(gram: Float[ArrayLike, "s s"]) -> Float[Array, ""]:
     """||X||_2 from X'X."""
     return jnp.sqrt(jnp.maximum(jnp.linalg.eigvalsh((gram + gram.T) / 2)[-1], 0.0))
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, ArrayLike, Float
 
 from trajectory_conv.prox import Box, WeightedL1
 
@@ -30,26 +30,26 @@ class Quadratic:
     linear: Float[Array, " d"]
     constant: Float[Array, ""]
 
-    def image(self, x: Float[Array, " k"]) -> Float[Array, " d"]:
+    def image(self, x: Float[ArrayLike, " k"]) -> Float[Array, " d"]:
         """Hx."""
         return x @ self.hessian
 
-    def gradient(self, image: Float[Array, " d"]) -> Float[Array, " d"]:
+    def gradient(self, image: Float[ArrayLike, " d"]) -> Float[Array, " d"]:
         """grad f(x) = Hx - c, from the image."""
         return image - self.linear
 
-    def value(self, x: Float[Array, " k"], image: Float[Array, " d"]) -> Float[Array, ""]:
+    def value(self, x: Float[ArrayLike, " k"], image: Float[ArrayLike, " d"]) -> Float[Array, ""]:
         """f(x)."""
         k = x.shape[0]
         return x @ image[:k] / 2 - self.linear[:k] @ x + self.constant
 
     def divergence(
-        self, error: Float[Array, " k"], image: Float[Array, " d"], reference: Float[Array, " d"]
+        self, error: Float[ArrayLike, " k"], image: Float[ArrayLike, " d"], reference: Float[ArrayLike, " d"]
     ) -> Float[Array, ""]:
         """f(x) - f(x*) - <grad f(x*), x - x*> = e'He / 2 for the error e = x - x*, without cancellation."""
         return error @ (image - reference)[: error.shape[0]] / 2
 
-    def curvature(self, x: Float[Array, " d"]) -> Float[Array, "d d"]:
+    def curvature(self, x: Float[ArrayLike, " d"]) -> Float[Array, "d d"]:
         """The Hessian H, the same everywhere."""
         return self.hessian
 
@@ -66,19 +66,19 @@ class LeastSquares:
 
     y: Float[Array, " n"]
 
-    def value(self, z: Float[Array, " n"]) -> Float[Array, ""]:
+    def value(self, z: Float[ArrayLike, " n"]) -> Float[Array, ""]:
         """h(z)."""
         return jnp.sum((z - self.y) ** 2) / (2 * self.y.shape[0])
 
-    def gradient(self, z: Float[Array, " n"]) -> Float[Array, " n"]:
+    def gradient(self, z: Float[ArrayLike, " n"]) -> Float[Array, " n"]:
         """grad h(z)."""
         return (z - self.y) / self.y.shape[0]
 
-    def conjugate(self, u: Float[Array, " n"]) -> Float[Array, ""]:
+    def conjugate(self, u: Float[ArrayLike, " n"]) -> Float[Array, ""]:
         """h*(u) = sup_z u'z - h(z)."""
         return self.y.shape[0] / 2 * (u @ u) + u @ self.y
 
-    def curvature(self, z: Float[Array, " n"]) -> Float[Array, " n"]:
+    def curvature(self, z: Float[ArrayLike, " n"]) -> Float[Array, " n"]:
         """Diagonal of the Hessian of h."""
         return jnp.full_like(z, 1 / self.y.shape[0])
 
@@ -94,20 +94,20 @@ class Logistic:
 
     y: Float[Array, " n"]
 
-    def value(self, z: Float[Array, " n"]) -> Float[Array, ""]:
+    def value(self, z: Float[ArrayLike, " n"]) -> Float[Array, ""]:
         """h(z)."""
         return jnp.mean(jnp.logaddexp(0.0, -self.y * z))
 
-    def gradient(self, z: Float[Array, " n"]) -> Float[Array, " n"]:
+    def gradient(self, z: Float[ArrayLike, " n"]) -> Float[Array, " n"]:
         """grad h(z)."""
         return -self.y * jax.nn.sigmoid(-self.y * z) / self.y.shape[0]
 
-    def conjugate(self, u: Float[Array, " n"]) -> Float[Array, ""]:
+    def conjugate(self, u: Float[ArrayLike, " n"]) -> Float[Array, ""]:
         """h*(u), finite for 0 <= p <= 1 with p_i = -n y_i u_i: the mean negative entropy of p."""
         p = -self.y.shape[0] * self.y * u
         return jnp.mean(jax.scipy.special.xlogy(p, p) + jax.scipy.special.xlogy(1 - p, 1 - p))
 
-    def curvature(self, z: Float[Array, " n"]) -> Float[Array, " n"]:
+    def curvature(self, z: Float[ArrayLike, " n"]) -> Float[Array, " n"]:
         """Diagonal of the Hessian of h."""
         return jax.nn.sigmoid(z) * jax.nn.sigmoid(-z) / self.y.shape[0]
 
@@ -125,25 +125,25 @@ class Composite:
     matrix: Float[Array, "n d"]
     tilt: Float[Array, " d"]
 
-    def image(self, x: Float[Array, " d"]) -> Float[Array, " n"]:
+    def image(self, x: Float[ArrayLike, " d"]) -> Float[Array, " n"]:
         """Ax."""
         return self.matrix @ x
 
-    def gradient(self, image: Float[Array, " n"]) -> Float[Array, " d"]:
+    def gradient(self, image: Float[ArrayLike, " n"]) -> Float[Array, " d"]:
         """grad f(x) = A' grad h(Ax) + u, from the image."""
         return self.loss.gradient(image) @ self.matrix + self.tilt
 
-    def value(self, x: Float[Array, " d"], image: Float[Array, " n"]) -> Float[Array, ""]:
+    def value(self, x: Float[ArrayLike, " d"], image: Float[ArrayLike, " n"]) -> Float[Array, ""]:
         """f(x)."""
         return self.loss.value(image) + self.tilt @ x
 
     def divergence(
-        self, error: Float[Array, " d"], image: Float[Array, " n"], reference: Float[Array, " n"]
+        self, error: Float[ArrayLike, " d"], image: Float[ArrayLike, " n"], reference: Float[ArrayLike, " n"]
     ) -> Float[Array, ""]:
         """h(z) - h(z*) - <grad h(z*), z - z*>; loses accuracy below 1e-16 h."""
         return self.loss.value(image) - self.loss.value(reference) - self.loss.gradient(reference) @ (image - reference)
 
-    def curvature(self, x: Float[Array, " d"]) -> Float[Array, "d d"]:
+    def curvature(self, x: Float[ArrayLike, " d"]) -> Float[Array, "d d"]:
         """Hessian of f at x, A' diag(h''(Ax)) A."""
         return (self.matrix * self.loss.curvature(self.image(x))[:, None]).T @ self.matrix
 
@@ -163,19 +163,19 @@ class Problem:
     lipschitz: Float[Array, ""]
     """L, the largest eigenvalue of the Hessian of f (an upper bound on it for a loss that is not quadratic)."""
 
-    def value(self, x: Float[Array, " d"]) -> Float[Array, ""]:
+    def value(self, x: Float[ArrayLike, " d"]) -> Float[Array, ""]:
         """F(x)."""
         return self.smooth.value(x, self.smooth.image(x)) + self.regulariser.value(x)
 
-    def gradient(self, x: Float[Array, " d"]) -> Float[Array, " d"]:
+    def gradient(self, x: Float[ArrayLike, " d"]) -> Float[Array, " d"]:
         """grad f(x)."""
         return self.smooth.gradient(self.smooth.image(x))
 
-    def step(self, x: Float[Array, " d"]) -> Float[Array, " d"]:
+    def step(self, x: Float[ArrayLike, " d"]) -> Float[Array, " d"]:
         """T(x) = prox_{g/L}(x - grad f(x)/L)."""
         return self.regulariser.prox(x - self.gradient(x) / self.lipschitz, 1 / self.lipschitz)
 
-    def violation(self, x: Float[Array, " d"]) -> Float[Array, ""]:
+    def violation(self, x: Float[ArrayLike, " d"]) -> Float[Array, ""]:
         """KKT violation, dist_inf(0, grad f(x) + subdifferential of g at x)."""
         return self.regulariser.violation(x, self.gradient(x))
 

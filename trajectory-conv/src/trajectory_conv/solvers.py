@@ -20,7 +20,7 @@ from typing import Literal, NamedTuple, get_args
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, Int8, UInt8
+from jaxtyping import Array, ArrayLike, Float, Int, Int8, UInt8
 
 from trajectory_conv.problems import Problem, Quadratic
 from trajectory_conv.prox import WeightedL1
@@ -81,7 +81,7 @@ class _State(NamedTuple):
 
 
 @jax.jit
-def measure(problem: Problem, points: Float[Array, "points d"], optimum: Float[Array, " d"]) -> Scalars:
+def measure(problem: Problem, points: Float[ArrayLike, "points d"], optimum: Float[ArrayLike, " d"]) -> Scalars:
     """The scalars of a trace at any points."""
     measured = _measuring(problem, problem.regulariser, optimum)
     return jax.vmap(lambda x: measured(x, problem.smooth.image(x)))(points)

@@ -120,7 +120,7 @@ def rule_agrees(results: dict[str, Results]) -> Finding:
     """Share of the grid on which lambda_stat <= lambda_1 < min |b*| tells recovery rightly: nine points in ten."""
     table = own(results["phase"].table)
     promised, denied = (table[f"rule_false_{kind}"].mean() for kind in ("positive", "negative"))
-    why = f"Wrongly promised {promised:.1f} %, wrongly denied {denied:.1f} %: the ceiling is conservative."
+    why = f"Wrongly promised {promised:.1f} %, wrongly denied {denied:.1f} %."
     return judge(table["rule_agrees"], why, supported_above=90.0)
 
 
@@ -165,7 +165,7 @@ def smaller_h(results: dict[str, Results]) -> Finding:
 def fewer_iterations(results: dict[str, Results]) -> Finding:
     """ISTA iterations after dropping h_j > .5 over those of the full problem: a tenth saved counts."""
     table = _cancer_at_half(results)
-    ratio = table["steps"].astype(float) / table["steps_full"].astype(float)
+    ratio = table["steps"] / table["steps_full"]
     epochs = (table["epochs"].astype(float) / table["epochs_full"].astype(float)).mean()
     why = f"Breast cancer, tau = .5; epochs of coordinate descent {epochs:.2f}."
     return factor(ratio.set_axis(table["seed"]), why, supported_below=1 / TIGHT)
@@ -174,7 +174,7 @@ def fewer_iterations(results: dict[str, Results]) -> Finding:
 def better_than_random(results: dict[str, Results]) -> Finding:
     """The same over dropping as many inactive features at random: a tenth saved shows that leverage matters."""
     table = _cancer_at_half(results)
-    ratio = table["steps"].astype(float) / table["random_steps"].astype(float)
+    ratio = table["steps"] / table["random_steps"]
     size = (table["lipschitz"].astype(float) / table["random_lipschitz"].astype(float)).mean()
     why = f"Breast cancer, tau = .5; L over that of the control {size:.2f}."
     return factor(ratio.set_axis(table["seed"]), why, supported_below=1 / TIGHT)
@@ -191,8 +191,13 @@ def _pruned(results: dict[str, Results]) -> pd.DataFrame:
 
 
 def _cancer_at_half(results: dict[str, Results]) -> pd.DataFrame:
+    """Breast cancer at tau = .5; runs that do not get there count with the iterations that they were given."""
     table = _pruned(results)
-    return table[(table["data"] == "breast_cancer") & (table["tau"] == 0.5)]
+    table = table[(table["data"] == "breast_cancer") & (table["tau"] == 0.5)]
+    steps = {
+        name: table[name].astype(float).fillna(table["iterations"]) for name in ("steps", "steps_full", "random_steps")
+    }
+    return table.assign(**steps)
 
 
 def lambda_units(results: dict[str, Results]) -> Finding:

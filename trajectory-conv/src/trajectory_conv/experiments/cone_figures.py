@@ -31,7 +31,7 @@ def _path(curves: pd.DataFrame, table: pd.DataFrame) -> Figure:
             column[0].axhline(level, color="black", linestyle=":", linewidth=0.8)
         column[1].axhline(table["s"].iloc[0], color="black", linestyle=":", linewidth=0.8)
         column[0].set(title=METHODS[algorithm][0], xscale="log", yscale="log", ylim=(1e-6, 10))
-        column[1].set(yscale="log")
+        column[1].set(yscale="log", ylim=(table["s"].iloc[0] / 2, None))
         column[2].set(xlabel="iteration k + 1")
     for ax, label in zip(axes[:, 0], ("cone ratio", "support size", "Jaccard index"), strict=True):
         ax.set_ylabel(label)

@@ -73,7 +73,7 @@ def _supports(results: Results) -> Figure:
             for name, line in (("mean", "-"), ("p99", "--"), ("max", ":")):
                 ax.axvline(row[name], color="black", linestyle=line, linewidth=0.8)
             ax.set_yticks([])
-            ax.text(0.97, 0.75, f"s = {s}", transform=ax.transAxes, ha="right", fontsize=7)
+            ax.text(0.02, 0.75, f"s = {s}", transform=ax.transAxes, fontsize=7)
         column[0].set_title(design_label(design))
         column[-1].set_xlabel(r"$H_2$")
     return fig

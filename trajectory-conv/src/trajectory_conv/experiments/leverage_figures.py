@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 from repro_shared.plotting import PALETTE, band, figure
 from repro_shared.runlog import Results
 
-LABELS = {"synthetic": "synthetic", "breast_cancer": "breast cancer, quadratic", "arcene": "ARCENE", "golub": "Golub"}
+LABELS = {"synthetic": "synthetic", "breast_cancer": "breast cancer", "arcene": "ARCENE", "golub": "Golub"}
 
 
 def draw(results: Results) -> dict[str, Figure]:

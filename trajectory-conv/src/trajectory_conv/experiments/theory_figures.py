@@ -37,7 +37,7 @@ def _restriction(table: pd.DataFrame) -> Figure:
         radius, 1 - scalar["measured"].astype(float), "s--", color=PALETTE[2], label="measured, 1 − contraction"
     )
     middle.set(xlabel="interval |x| ≤ r", yscale="log")
-    middle.legend()
+    middle.legend(loc="upper right")
     bound = table[table["part"] == "null_space"]
     right.loglog(bound["distance"].astype(float), bound["ratio"].astype(float), "o", color=PALETTE[3], alpha=0.6)
     right.set(xlabel="move t along null(A)", ylabel=r"dist / $\|R\|$")

@@ -1,0 +1,164 @@
+"""The authors' trajectory studies: ours against plain NumPy on the same work, and what compilation costs."""
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from plain import ista
+from timing import in_turns
+
+from trajectory_conv.experiments import cone, convergence
+from trajectory_conv.experiments.instances import instances
+from trajectory_conv.geometry import cone_ratio
+from trajectory_conv.problems import lasso
+from trajectory_conv.solvers import _advance, _State, find_optimum, solve
+
+CONE = cone.Config(stream="replay")
+RIP = convergence.Config(designs=convergence.RIP + convergence.NON_RIP, stream="replay")
+
+
+def study(problems, iterations: int, compress: bool = True) -> None:
+    """ISTA on every problem, with traces, cone ratios and supports."""
+    for problem, optimum in problems:
+        trace = solve(problem, iterations, "ista", optimum, compress=compress)
+        cone_ratio(trace)
+        (trace.faces != 0).sum(1)[trace.face]
+
+
+def prepared(cell, noise: float = 0.0, reference_solve: bool = False):
+    """Data, and (problem, optimum) for each instance of a cell."""
+    data = list(instances(cell, noise, reference_solve))
+    problems = [lasso(i.matrix, i.y, cell.lam) for i in data]
+    return data, [(problem, find_optimum(problem).x) for problem in problems]
+
+
+def against_numpy(name: str, cell, iterations: int, limit: str, rounds: int, **noise) -> dict:
+    """The whole study in seconds, after compilation; F* is known to both."""
+    data, problems = prepared(cell, **noise)
+
+    def peer() -> None:
+        for instance, (_, optimum) in zip(data, problems, strict=True):
+            ista(instance.matrix, instance.y, cell.lam, optimum, iterations)
+
+    ours, theirs = in_turns(partial(study, problems, iterations), peer, rounds)
+    return entry(name, ours, theirs, "plain NumPy, Gram form", limit)
+
+
+def against_vmap() -> dict:
+    """Is one problem after the other with compressed faces better than all designs in one vmapped scan?"""
+    _, problems = prepared(CONE)
+    stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *(problem for problem, _ in problems))
+    optima = jnp.stack([jnp.asarray(optimum) for _, optimum in problems])
+    zero = jnp.zeros_like(optima)
+    scalar = jnp.ones(len(problems))
+    state = _State(zero, zero, scalar, jnp.zeros(len(problems), dtype=int), stacked.lipschitz)
+    batched = jax.jit(jax.vmap(lambda p, o, s: _advance(p, o, s, method="ista", steps=2_000)))
+
+    def peer() -> None:
+        jax.block_until_ready(batched(stacked, optima, state))
+
+    ours, theirs = in_turns(partial(study, problems, 2_000), peer, 5)
+    return entry("cone study, ISTA, 8 designs x 2,000", ours, theirs, "one vmapped scan, no compression", "none")
+
+
+def spiked() -> dict:
+    """28 problems x 30,000 steps; the peer does a hundredth of the steps and is scaled."""
+    cell = convergence.Config(
+        part="spiked", designs=convergence.SPIKED, solver=convergence.SOLVERS, iterations=30_000, stream="replay"
+    )
+    start = time.perf_counter()
+    convergence.run(cell, None)  # compiles what is missing
+    first = time.perf_counter() - start
+    start = time.perf_counter()
+    convergence.run(cell, None)
+    ours = time.perf_counter() - start
+    data, problems = prepared(cell)
+    start = time.perf_counter()
+    for instance, (_, optimum) in zip(data, problems, strict=True):
+        ista(instance.matrix, instance.y, cell.lam, optimum, 300)
+    theirs = 100 * len(convergence.SOLVERS) * (time.perf_counter() - start)
+    name = f"spiked study, 28 x 30,000, with optima ({first:.1f} s the first time)"
+    return entry(name, ours, theirs, "plain NumPy, scaled from 300 steps", "ours <= 15 s")
+
+
+def compilation() -> list[dict]:
+    """The cone study (ISTA) in a new process, after imports: nothing compiled before, and with JAX's cache on disk."""
+    code = (
+        "import time, jax\n"
+        "from trajectory_conv.experiments import cone\n"
+        "import trajectory_conv.solvers, trajectory_conv.geometry\n"
+        "start = time.perf_counter()\n"
+        "cone.run(cone.Config(stream='replay'), None)\n"
+        "print(time.perf_counter() - start)"
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        environment = os.environ | {
+            "JAX_COMPILATION_CACHE_DIR": folder,
+            "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+            "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+        }
+        command = [sys.executable, "-c", code]
+        cold, warm = (
+            float(subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout)
+            for _ in range(2)
+        )
+    return [
+        {
+            "name": "cone study with optima in a new process",
+            "ours": warm,
+            "peer": cold,
+            "peer_name": "the same with an empty compilation cache",
+            "unit": "s",
+            "ratio": cold / warm,
+            "target": "peer <= 2.5 s",
+        }
+    ]
+
+
+def exact() -> dict:
+    """Largest difference between compressed and plain traces of nine designs, as a share of the first gap."""
+    _, problems = prepared(RIP, 0.05, True)
+    worst = 0.0
+    for problem, optimum in problems:
+        pair = [solve(problem, 2_000, "ista", optimum, compress=compress).gap for compress in (True, False)]
+        worst = max(worst, float(np.abs(pair[0] - pair[1]).max() / pair[1][0]))
+    return {
+        "name": "compressed against plain traces, nine designs x 2,000",
+        "ours": worst,
+        "peer": 1e-12,
+        "peer_name": "tolerance",
+        "unit": "of gap_0",
+        "ratio": 1e-12 / max(worst, 1e-300),
+        "target": "<= 1e-12",
+    }
+
+
+def entry(name: str, ours: float, theirs: float, peer: str, target: str) -> dict:
+    return {
+        "name": name,
+        "ours": ours,
+        "peer": theirs,
+        "peer_name": peer,
+        "unit": "s",
+        "ratio": theirs / ours,
+        "target": target,
+    }
+
+
+def run() -> list[dict]:
+    return [
+        against_numpy("cone study, ISTA, 8 designs x 2,000", CONE, 2_000, ">= 10, ours <= 0.5 s", 3),
+        against_vmap(),
+        *compilation(),
+        against_numpy(
+            "rip study, 9 designs x 10,000", RIP, 10_000, ">= 10, ours <= 1.0 s", 1, noise=0.05, reference_solve=True
+        ),
+        exact(),
+        spiked(),
+    ]

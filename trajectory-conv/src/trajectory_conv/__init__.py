@@ -23,7 +23,7 @@ _NAMES = {
     "leverage": "cross_leverage",
     "problems": "Composite LeastSquares Logistic Problem Quadratic box_qp composite elastic_net lasso nnls svm_dual",
     "prox": "Box WeightedL1 soft_threshold",
-    "solvers": "Trace find_optimum measure polish solve",
+    "solvers": "NotConverged Trace find_optimum measure polish solve",
 }
 _MODULES = {name: module for module, names in _NAMES.items() for name in names.split()}
 __all__ = sorted(_MODULES)

@@ -12,7 +12,7 @@ from jaxtyping import Float, Int8
 from trajectory_conv.geometry import Face, LocalRate, face_geometry, local_rate, margin
 from trajectory_conv.problems import Composite, Problem
 from trajectory_conv.prox import Box, WeightedL1
-from trajectory_conv.solvers import polish
+from trajectory_conv.solvers import measure, polish
 
 
 class Predicted(NamedTuple):
@@ -92,7 +92,7 @@ def certify(problem: Problem, x: Float[np.ndarray, " d"], tol: float = 1e-10) ->
     polished = polish(problem, x)
     optimal = polished is not None and float(problem.violation(polished)) <= tol * max(scale, np.finfo(float).tiny)
     at = polished if optimal else x
-    gap = max(float(problem.value(x)) - float(problem.value(polished)), 0.0) if optimal else dual
+    gap = float(measure(problem, x[None], polished).gap[0]) if optimal else dual
     face = face_geometry(problem, at)
     return Geometry(
         violation=violation,
@@ -112,6 +112,7 @@ def duality_gap(problem: Problem, x: Float[np.ndarray, " d"]) -> float:
 
     l1: the scaled residual. With v = -grad f(x) and alpha = min(1, min_j w_j / |v_j|), in Gram terms for least squares
     (elastic net included, as least squares on stacked data): F(x) - alpha (2 f0 - c'x) + alpha^2 f(x).
+    That takes `constant` to be ||y||^2 / (2n), as `lasso` and `elastic_net` set it.
     box: max_y <grad f(x), x - y> over the box, the Frank-Wolfe gap.
     """
     x, smooth, regulariser = jnp.asarray(x), problem.smooth, problem.regulariser

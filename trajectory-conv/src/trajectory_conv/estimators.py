@@ -18,7 +18,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from trajectory_conv.certificate import Geometry, certify
 from trajectory_conv.problems import elastic_net
-from trajectory_conv.solvers import find_optimum
+from trajectory_conv.solvers import NotConverged, find_optimum
 
 
 class ElasticNet(RegressorMixin, BaseEstimator):
@@ -30,7 +30,8 @@ class ElasticNet(RegressorMixin, BaseEstimator):
 
     coef_: Float[np.ndarray, " d"]
     intercept_: float
-    geometry_: Geometry
+    geometry_: Geometry | None
+    """None where there is nothing to explain: X or y is constant."""
 
     def __init__(
         self, alpha=1.0, l1_ratio=0.5, *, fit_intercept=True, tol=1e-10, max_iter=100_000, penalty_weights=None
@@ -57,10 +58,11 @@ class ElasticNet(RegressorMixin, BaseEstimator):
             lam1, lam2 = self.alpha * self.l1_ratio, self.alpha * (1 - self.l1_ratio)
             problem = elastic_net(centred, target, lam1, lam2, self.penalty_weights)
             with warnings.catch_warnings(record=True) as caught:
-                warnings.simplefilter("always")
+                warnings.simplefilter("always", NotConverged)
                 self.coef_, _, self.n_iter_ = find_optimum(problem, self.tol, self.max_iter)
             for warning in caught:
-                warnings.warn(str(warning.message), ConvergenceWarning, stacklevel=2)
+                category = ConvergenceWarning if warning.category is NotConverged else warning.category
+                warnings.warn(str(warning.message), category, stacklevel=2)
             self.geometry_ = certify(problem, self.coef_, self.tol)
         self.intercept_ = float(y_mean - x_mean @ self.coef_)
         return self

@@ -99,7 +99,8 @@ def face_geometry(problem: Problem, x: Float[np.ndarray, " d"]) -> Face:
         return Face(0, np.inf, 0.0, False)
     values = np.linalg.eigvalsh(hessian)
     positive = values[values > len(values) * np.finfo(float).eps * values[-1]]
-    return Face(len(values), float(positive[0]), float(values[-1]), len(positive) < len(values))
+    mu = float(positive[0]) if len(positive) else np.inf
+    return Face(len(values), mu, float(positive[-1]) if len(positive) else 0.0, len(positive) < len(values))
 
 
 def smallest_eigenvalues(problem: Problem, sets: Bool[np.ndarray, "sets d"]) -> Float[np.ndarray, " sets"]:
@@ -221,8 +222,9 @@ class LocalRate(NamedTuple):
 
 def local_rate(face: Face, lipschitz: float) -> LocalRate:
     """Predicted rates."""
-    rate = 1 - face.mu / lipschitz
-    restricted = 1 - face.mu / face.smoothness if face.size else 0.0
+    if np.isinf(face.mu):  # nothing moves, or nothing is curved: the first step decides
+        return LocalRate(0.0, 0.0, 0.0, 0.0, 0.0)
+    rate, restricted = max(1 - face.mu / lipschitz, 0.0), max(1 - face.mu / face.smoothness, 0.0)
     return LocalRate(rate, rate**2, rate, restricted, float(np.sqrt(rate)))
 
 

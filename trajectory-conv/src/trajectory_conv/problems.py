@@ -5,10 +5,13 @@ f comes in two forms, both linear in an *image* of x, which is all that a solver
     Quadratic   f(x) = x'Hx / 2 - c'x + f0     image Hx       LASSO, elastic net, box-constrained QP, SVM dual, NNLS
     Composite   f(x) = h(Ax) + u'x             image Ax       any loss h, logistic regression for instance
 
+They are NamedTuples, not registered dataclasses: JAX 0.10 takes two registered dataclasses with as many fields for the
+same tree structure, and `jit` may then run the code of one for the other.
+
 Least squares always means ||Ab - y||^2 / (2n), as in the authors' code and in scikit-learn; so H = A'A/n, c = A'y/n.
 """
 
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -18,9 +21,7 @@ from jaxtyping import Array, ArrayLike, Float
 from trajectory_conv.prox import Box, WeightedL1
 
 
-@jax.tree_util.register_dataclass
-@dataclass(frozen=True)
-class Quadratic:
+class Quadratic(NamedTuple):
     """f(x) = x'Hx / 2 - c'x + f0 with H positive semidefinite.
 
     A solver may keep only the first k coordinates of x when the others are zero: then `hessian` has k rows.
@@ -59,9 +60,7 @@ class Quadratic:
         return self.linear.shape[-1]
 
 
-@jax.tree_util.register_dataclass
-@dataclass(frozen=True)
-class LeastSquares:
+class LeastSquares(NamedTuple):
     """h(z) = ||z - y||^2 / (2n): 1/n-strongly convex and 1/n-smooth."""
 
     y: Float[Array, " n"]
@@ -87,9 +86,7 @@ class LeastSquares:
         return 1 / self.y.shape[0]
 
 
-@jax.tree_util.register_dataclass
-@dataclass(frozen=True)
-class Logistic:
+class Logistic(NamedTuple):
     """h(z) = sum_i log(1 + exp(-y_i z_i)) / n with labels y_i in {-1, 1}: strongly convex on bounded sets only."""
 
     y: Float[Array, " n"]
@@ -116,9 +113,7 @@ class Logistic:
         return 1 / (4 * self.y.shape[0])
 
 
-@jax.tree_util.register_dataclass
-@dataclass(frozen=True)
-class Composite:
+class Composite(NamedTuple):
     """f(x) = h(Ax) + u'x with a smooth loss h: the general form of section 3.3."""
 
     loss: LeastSquares | Logistic
@@ -153,9 +148,7 @@ class Composite:
         return self.matrix.shape[-1]
 
 
-@jax.tree_util.register_dataclass
-@dataclass(frozen=True)
-class Problem:
+class Problem(NamedTuple):
     """Minimise F(x) = f(x) + g(x); prox-gradient steps have the length 1/L."""
 
     smooth: Quadratic | Composite
@@ -254,8 +247,15 @@ def box_qp(
     _require(np.allclose(hessian, hessian.T), "H is not symmetric: give (H + H') / 2")
     lower, upper = (np.broadcast_to(np.asarray(bound, float), linear.shape) for bound in (lower, upper))
     _require(
-        not (np.isnan(lower) | np.isnan(upper)).any() and (lower <= upper).all(),
+        not (np.isnan(lower) | np.isnan(upper)).any()
+        and (lower <= upper).all()
+        and (lower < np.inf).all()
+        and (upper > -np.inf).all(),
         "the box is empty: give lower <= upper",
+    )
+    smallest, largest = np.linalg.eigvalsh(hessian)[[0, -1]]
+    _require(
+        smallest >= -1e-10 * max(largest, -smallest), "H has a negative eigenvalue: it must be positive semidefinite"
     )
     smooth = Quadratic(jnp.asarray(hessian), jnp.asarray(linear), jnp.asarray(0.0))
     return Problem(smooth, Box(jnp.asarray(lower), jnp.asarray(upper)), jnp.asarray(largest_eigenvalue(hessian)))
@@ -279,8 +279,9 @@ def nnls(matrix: Float[np.ndarray, "n d"], y: Float[np.ndarray, " n"]) -> Proble
     """Non-negative least squares, ||Ab - y||^2 / (2n) for b >= 0."""
     matrix, y = checked("A", matrix, ndim=2), checked("y", y, ndim=1)
     n = len(matrix)
+    _require(len(y) == n, f"A has {n} rows and y {len(y)} entries: give one target per row")
     problem = box_qp(matrix.T @ matrix / n, matrix.T @ y / n, 0.0, np.inf)
-    return replace(problem, smooth=replace(problem.smooth, constant=jnp.asarray(y @ y / (2 * n))))
+    return problem._replace(smooth=problem.smooth._replace(constant=jnp.asarray(y @ y / (2 * n))))
 
 
 def composite(
@@ -291,7 +292,14 @@ def composite(
 ) -> Problem:
     """h(Ax) + u'x + g(x) for a loss h and a polyhedral g; L = sup h'' lambda_max(A'A)."""
     matrix = checked("A", matrix, ndim=2)
+    n, targets = len(matrix), checked("y", loss.y, ndim=1)
+    _require(len(targets) == n, f"A has {n} rows and y {len(targets)} entries: give one target per row")
+    if isinstance(loss, Logistic):
+        _require(set(np.unique(targets)) <= {-1.0, 1.0}, "labels must be -1 and 1")
+    _require(matrix.any(), "the data are all zero: there is nothing to fit")
     tilt = np.zeros(matrix.shape[1]) if tilt is None else checked("u", tilt, ndim=1)
+    for name, part in (("u", tilt), *zip(regulariser._fields, regulariser, strict=True)):
+        _require(len(part) == matrix.shape[1], f"{name} has {len(part)} entries for {matrix.shape[1]} columns of A")
     lipschitz = loss.smoothness() * np.linalg.norm(matrix, 2) ** 2
     return Problem(Composite(loss, jnp.asarray(matrix), jnp.asarray(tilt)), regulariser, jnp.asarray(lipschitz))
 

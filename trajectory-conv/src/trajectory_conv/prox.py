@@ -6,9 +6,8 @@ A regulariser knows its faces. `face` names the face of x by a number in {-1, 0,
 coordinates may move on it (the others sit at a kink or a bound), `slope` is the gradient of g along those.
 """
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float, Int8
 
@@ -24,9 +23,7 @@ def soft_threshold(
     return jnp.sign(x) * jnp.maximum(jnp.abs(x) - threshold, 0.0)
 
 
-@jax.tree_util.register_dataclass
-@dataclass(frozen=True)
-class WeightedL1:
+class WeightedL1(NamedTuple):
     """g(x) = sum_j w_j |x_j|; its faces are the sign patterns."""
 
     weights: Float[Array, " d"]
@@ -78,9 +75,7 @@ class WeightedL1:
         return jnp.where(self.free(self.face(x)), on_face, jnp.maximum(jnp.abs(gradient) - self.weights, 0.0)).max()
 
 
-@jax.tree_util.register_dataclass
-@dataclass(frozen=True)
-class Box:
+class Box(NamedTuple):
     """g(x) = 0 for lower <= x <= upper, infinite elsewhere; a face fixes some coordinates at their bounds."""
 
     lower: Float[Array, " d"]

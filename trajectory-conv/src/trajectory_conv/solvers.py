@@ -13,7 +13,6 @@ chunk of steps is done again with a larger set: the iterates are those of the pl
 """
 
 import warnings
-from dataclasses import replace
 from functools import partial
 from typing import Literal, NamedTuple, get_args
 
@@ -160,7 +159,8 @@ def _restricted(smooth, regulariser, lipschitz, state: _State, gradient, safe):
 
     def on_face(_):
         mask = regulariser.free(face).astype(x.dtype)
-        return jnp.linalg.eigvalsh(smooth.hessian[:, : len(x)] * mask * mask[:, None])[-1]
+        largest = jnp.linalg.eigvalsh(smooth.hessian[:, : len(x)] * mask * mask[:, None])[-1]
+        return jnp.where(largest > 0, largest, lipschitz)  # an empty face, or a flat one
 
     smoothness = jax.lax.cond(
         age == PATIENCE, on_face, lambda _: jnp.where(same, state.smoothness, lipschitz), operand=None
@@ -205,7 +205,7 @@ def solve(
 def _chunks(problem: Problem, method: Method, optimum, start, compress: bool, iterations: int):
     """Run in chunks; yields their scalars, their faces (steps, 2, bytes) as packed bits, and the last x."""
     d = problem.dimension
-    x = np.asarray(problem.regulariser.prox(jnp.zeros(d) if start is None else jnp.asarray(start), 1.0))
+    x = np.asarray(problem.regulariser.prox(jnp.zeros(d) if start is None else jnp.asarray(start), 0.0))
     previous, t, age, smoothness = x, jnp.array(1.0), jnp.array(0), problem.lipschitz
     compress = compress and isinstance(problem.smooth, Quadratic) and isinstance(problem.regulariser, WeightedL1)
     for done in range(0, iterations, CHUNK):
@@ -239,7 +239,7 @@ def _working_set(problem: Problem, x, needed, size: int) -> tuple[Int[np.ndarray
     slack = weights - np.abs(x[at] @ hessian[at] - linear)
     order = np.argsort(np.where(needed, -np.inf, slack), kind="stable")
     part = Quadratic(jnp.asarray(hessian[np.ix_(order[:size], order)]), jnp.asarray(linear[order]), smooth.constant)
-    return order, replace(problem, smooth=part, regulariser=WeightedL1(jnp.asarray(weights[order])))
+    return order, problem._replace(smooth=part, regulariser=WeightedL1(jnp.asarray(weights[order])))
 
 
 def _unfold(packed: UInt8[np.ndarray, "steps 2 bytes"], rows, d: int) -> UInt8[np.ndarray, "steps 2 all_bytes"]:
@@ -292,6 +292,10 @@ def _solve_symmetric(matrix: Float[np.ndarray, "k k"], right: Float[np.ndarray, 
     return vectors[:, kept] @ ((vectors[:, kept].T @ right) / values[kept])
 
 
+class NotConverged(UserWarning):
+    """A solver has used up its steps; the message has the certificate of what it returns."""
+
+
 class Solution(NamedTuple):
     """A point and the certificate that it is optimal."""
 
@@ -307,12 +311,12 @@ def find_optimum(
 ) -> Solution:
     """An optimum x* with KKT violation <= tol * max_j |grad_j f(0)|, by `restart` and Newton's method on the face.
 
-    A `start` on the right face is mended by the Newton step alone, without any iteration. Warns, with the certificate,
-    when that is not reached: the best point is returned all the same.
+    A `start` on the right face is mended by the Newton step alone, without any iteration. Warns (`NotConverged`), with
+    the certificate, when that is not reached: the best point is returned all the same.
     """
     zero = jnp.zeros(problem.dimension)
     allowed = tol * float(jnp.abs(problem.gradient(zero)).max())
-    best = x = np.asarray(problem.regulariser.prox(zero if start is None else jnp.asarray(start), 1.0))
+    best = x = np.asarray(problem.regulariser.prox(zero if start is None else jnp.asarray(start), 0.0))
     violation, done = float(problem.violation(best)), 0
     chunks = _chunks(problem, "restart", np.zeros(problem.dimension), start, True, iterations)
     while True:
@@ -326,6 +330,7 @@ def find_optimum(
         done, x = done + len(chunk[1]), chunk[2]
     warnings.warn(
         f"not converged in {done} steps: KKT violation {violation:.1e}, asked for {allowed:.1e}; allow more steps",
+        NotConverged,
         stacklevel=2,
     )
     return Solution(best, violation, done)

@@ -188,8 +188,8 @@ def _stability(cell: Config) -> list[dict]:
             ratios, errors = [], []
             for _ in range(cell.trials):
                 change = matrix.T @ (size * draws.normal(n)) / n  # A'dy / n
-                smooth = replace(problem.smooth, linear=problem.smooth.linear + change)
-                moved = find_optimum(replace(problem, smooth=smooth), start=solution).x
+                smooth = problem.smooth._replace(linear=problem.smooth.linear + change)
+                moved = find_optimum(problem._replace(smooth=smooth), start=solution).x
                 if not np.array_equal(np.sign(moved), np.sign(solution)):
                     continue  # another face: H says nothing
                 predicted = np.linalg.solve(active, change[support])

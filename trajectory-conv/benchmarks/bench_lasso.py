@@ -52,13 +52,13 @@ def run(n: int = 300, d: int = 600, s: int = 15) -> list[dict]:
 
         def ours(matrix=matrix, y=y) -> None:
             fresh = lasso(matrix, y, LAM)
-            assert duality_gap(fresh, find_optimum(fresh).x) <= GAP
+            assert duality_gap(find_optimum(fresh).x, fresh) <= GAP
 
         for name, (module, fit) in PEERS.items():
             if find_spec(module) is None:
                 continue
             tolerances = (10.0**-power for power in range(4, 16))
-            tol = next((t for t in tolerances if duality_gap(problem, fit(fortran, y, t)) <= GAP), 1e-15)
+            tol = next((t for t in tolerances if duality_gap(fit(fortran, y, t), problem) <= GAP), 1e-15)
             mine, theirs = in_turns(ours, lambda fit=fit, y=y, tol=tol, x=fortran: fit(x, y, tol), 5)
             results.append({
                 "name": f"LASSO to a gap of 1e-9, {design}, {n} x {d}",

@@ -13,6 +13,7 @@ from trajectory_conv.geometry import (
     error_bound_from_pl,
     face_geometry,
     fitted_rate,
+    global_error_bound,
     growth_from_pl,
     identification,
     identification_radius,
@@ -322,3 +323,23 @@ def test_the_cone_ratio_is_off_face_over_on_face_and_zero_once_converged():
 def test_steps_to_a_gap_are_counted_from_the_start():
     gap = np.array([1.0, 0.1, 0.01])
     assert [steps_to(gap, eps) for eps in (2.0, 1.0, 0.5, 0.1, 1e-3)] == [0, 0, 1, 1, None]
+
+
+def test_asking_for_a_global_error_bound_is_refused_where_there_is_none():
+    random = np.random.default_rng(0)
+    wide = random.normal(size=(20, 30))
+    with pytest.raises(ValueError, match="no global error bound holds.*restrict it to a face"):
+        global_error_bound(lasso(wide, wide[:, 0], 0.1))
+    twice = np.repeat(random.normal(size=(30, 5)), 2, axis=1)
+    with pytest.raises(ValueError, match="dependent columns"):
+        global_error_bound(lasso(twice, twice[:, 0], 0.1))
+
+
+def test_the_global_error_bound_holds_everywhere_for_independent_columns():
+    random = np.random.default_rng(0)
+    matrix = random.normal(size=(40, 10))
+    problem = lasso(matrix, matrix[:, 0] + random.normal(size=40), 0.2)
+    optimum = find_optimum(problem).x
+    points = optimum + random.normal(size=(2_000, 10)) * 10 ** random.uniform(-3, 3, size=(2_000, 1))
+    measured = measure(problem, points, optimum)
+    assert (np.asarray(measured.residual / measured.error) >= global_error_bound(problem)).all()

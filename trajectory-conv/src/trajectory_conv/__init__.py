@@ -18,7 +18,8 @@ _NAMES = {
     "certificate": "Geometry certify duality_gap",
     "designs": "DESIGNS KeyDraws ReplayDraws",
     "estimators": "ElasticNet Lasso",
-    "geometry": "cone_ratio face_geometry identification local_rate margin restricted_constants trajectory_certificate",
+    "geometry": "cone_ratio face_geometry global_error_bound"
+    " identification local_rate margin restricted_constants trajectory_certificate",
     "hoffman": "affine_hoffman polyhedron_hoffman",
     "leverage": "cross_leverage",
     "problems": "Composite LeastSquares Logistic Problem Quadratic box_qp composite elastic_net lasso nnls svm_dual",

@@ -73,7 +73,7 @@ class Geometry:
         )
 
 
-def certify(problem: Problem, x: Float[np.ndarray, " d"], tol: float = 1e-10) -> Geometry:
+def certify(x: Float[np.ndarray, " d"], problem: Problem, tol: float = 1e-10) -> Geometry:
     """Certificate and geometry of the point x.
 
     `tol`, relative to max_j |grad_j f(0)|, says which KKT violation counts as an optimum. Raises ValueError for a point
@@ -88,7 +88,7 @@ def certify(problem: Problem, x: Float[np.ndarray, " d"], tol: float = 1e-10) ->
     if not np.isfinite(violation):
         raise ValueError("x is outside the box: project it first (problem.regulariser.prox(x, 1.0))")
     scale = float(jnp.abs(problem.gradient(jnp.zeros_like(x))).max())
-    dual = duality_gap(problem, x)
+    dual = duality_gap(x, problem)
     polished = polish(problem, x)
     optimal = polished is not None and float(problem.violation(polished)) <= tol * max(scale, np.finfo(float).tiny)
     at = polished if optimal else x
@@ -107,7 +107,7 @@ def certify(problem: Problem, x: Float[np.ndarray, " d"], tol: float = 1e-10) ->
     )
 
 
-def duality_gap(problem: Problem, x: Float[np.ndarray, " d"]) -> float:
+def duality_gap(x: Float[np.ndarray, " d"], problem: Problem) -> float:
     """F(x) minus the value of a feasible dual point; NaN where none is known in closed form.
 
     l1: the scaled residual. With v = -grad f(x) and alpha = min(1, min_j w_j / |v_j|), in Gram terms for least squares

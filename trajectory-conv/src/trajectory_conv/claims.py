@@ -8,6 +8,7 @@ constants they are ours. What is true whatever the data are is marked as an iden
 
 from repro_shared.claims import Claim
 from trajectory_conv.checks.constants import (
+    arcene_scaling,
     better_than_random,
     concentrates,
     fewer_iterations,
@@ -351,6 +352,11 @@ CLAIMS: list[Claim] = [
         statement="The published H of the leverage study is in other units than the fit: H with lambda = alpha over "
         "that with lambda = alpha n",
         unit="times", experiment="leverage", figure="pruning", check=lambda_units, **OURS,
+    ),
+    Claim(
+        id="C13-arcene-scaling",
+        statement="Scaled as the authors' ARCENE columns are, every threshold drops nearly all inactive features",
+        unit="% of inactive features", experiment="leverage", figure="leverage", check=arcene_scaling, **OURS,
     ),
     # The authors' own numbers, replayed
     *(

@@ -168,6 +168,23 @@ def orthonormal(draws: Draws, n: int, d: int) -> Float[np.ndarray, "n d"]:
     return np.linalg.qr(draws.normal(n, d))[0] * np.sqrt(n)
 
 
+def diagonal(draws: Draws, n: int, d: int) -> Float[np.ndarray, "n d"]:
+    """Orthogonal columns whose squared norms fall evenly from n to n / 100: the Gram matrix is diagonal."""
+    return orthonormal(draws, n, d) * np.sqrt(np.linspace(1, 0.01, d))
+
+
+def toeplitz(draws: Draws, n: int, d: int, rho: float) -> Float[np.ndarray, "n d"]:
+    """Rows N(0, C) with C_jk = rho^|j-k|, by Cholesky: the correlations of `ar1` with other random numbers."""
+    correlation = rho ** np.abs(np.subtract.outer(np.arange(d), np.arange(d)))
+    return normalise(draws.normal(n, d) @ np.linalg.cholesky(correlation).T)
+
+
+def block_ar1(draws: Draws, n: int, d: int, rho: float, block: int = 10) -> Float[np.ndarray, "n d"]:
+    """Independent blocks of `block` columns (the last one may be smaller), each as `ar1`."""
+    blocks = [ar1(draws, n, min(block, d - start), rho) for start in range(0, d, block)]
+    return np.hstack(blocks)
+
+
 @dataclass(frozen=True)
 class Design:
     """A generator with its parameter and the name that figures and tables use."""
@@ -195,9 +212,12 @@ DESIGNS = {
         Design("power_law", power_law, 1.0),
         Design("low_rank", low_rank, 15),
         Design("orthonormal", orthonormal),
+        Design("diagonal", diagonal),
+        Design("toeplitz_0.5", toeplitz, 0.5),
+        Design("block_ar1_0.9", block_ar1, 0.9),
     )
 }
-"""Name -> design, with the parameters of the authors' runs."""
+"""Name -> design, with the parameters of the authors' runs; the last four are in their code, in none of their runs."""
 
 
 def target(draws: Draws, d: int, s: int) -> Float[np.ndarray, " d"]:

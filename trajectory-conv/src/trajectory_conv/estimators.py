@@ -63,7 +63,7 @@ class ElasticNet(RegressorMixin, BaseEstimator):
             for warning in caught:
                 category = ConvergenceWarning if warning.category is NotConverged else warning.category
                 warnings.warn(str(warning.message), category, stacklevel=2)
-            self.geometry_ = certify(problem, self.coef_, self.tol)
+            self.geometry_ = certify(self.coef_, problem, self.tol)
         self.intercept_ = float(y_mean - x_mean @ self.coef_)
         return self
 

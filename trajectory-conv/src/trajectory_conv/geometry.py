@@ -75,6 +75,23 @@ def error_bound_from_growth(growth: float, lipschitz: float) -> float:
     return 1 / (1 / lipschitz + (1 + np.sqrt(1 + growth / lipschitz)) / growth)
 
 
+def global_error_bound(problem: Problem) -> float:
+    """nu with dist(x, x*) <= ||R(x)|| / nu for ALL x, from the quadratic growth of a positive definite H.
+
+    ValueError where H is singular, so always for a LASSO with d > n: dist / ||R|| then grows without limit along the
+    null space of A, and only restricted constants exist.
+    """
+    if not isinstance(problem.smooth, Quadratic):
+        raise ValueError("a global error bound needs a quadratic f: measure restricted_constants instead")
+    values = np.linalg.eigvalsh(np.asarray(problem.smooth.hessian))
+    if values[0] <= len(values) * np.finfo(float).eps * values[-1]:
+        raise ValueError(
+            "H is singular (d > n, or dependent columns): no global error bound holds, dist / ||R|| grows without "
+            "limit along its null space; restrict it to a face (face_geometry) or a trajectory (restricted_constants)"
+        )
+    return error_bound_from_growth(float(values[0]), float(problem.lipschitz))
+
+
 class Face(NamedTuple):
     """The geometry of a face S: what a method that stays on it sees."""
 

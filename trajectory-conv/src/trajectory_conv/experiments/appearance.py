@@ -18,6 +18,7 @@ LABELS = {
     "power_law": "power law",
     "low_rank": "low rank",
     "orthonormal": "orthonormal",
+    "diagonal": "diagonal",
 }
 METHODS = {
     "ista": ("ISTA, step 1/L", PALETTE[0]),
@@ -33,8 +34,10 @@ OTHER_COLORS = [_REDS(0.35 + 0.1 * i) for i in range(7)]
 
 def design_label(name: str) -> str:
     """Name of a design for people: `spiked_0.3` is 'spiked .3'."""
-    if found := re.fullmatch(r"(spiked|ar1)_(.+)", name):
-        return {"spiked": "spiked", "ar1": "AR(1)"}[found[1]] + f" {float(found[2]):g}".replace("0.", ".")
+    if found := re.fullmatch(r"(spiked|ar1|toeplitz|block_ar1)_(.+)", name):
+        return {"spiked": "spiked", "ar1": "AR(1)", "toeplitz": "Toeplitz", "block_ar1": "block AR(1)"}[
+            found[1]
+        ] + f" {float(found[2]):g}".replace("0.", ".")
     return LABELS[name]
 
 

@@ -4,7 +4,8 @@ The authors' cross_leverage_diagnostic: solve, compute h_j, drop inactive featur
 its results are identities, whatever the data: deleting coordinates that are zero at the optimum keeps the optimum, and
 H_2 can only fall when rows are deleted. What is left to learn is the number of iterations, here beside a control that
 drops as many inactive features at random. The authors' H_2 uses lambda = alpha n although the fit uses alpha; both are
-given.
+given. Their ARCENE columns are scaled by sqrt(n) twice, which makes h_j n times too large; the share of the features
+that this would drop is given, too.
 
 One cell is one data set, one alpha and one seed. ARCENE and Golub are read from a file of yours (`--data arcene --file
 arcene.arff`). Expect 2 s per cell on one core, more for the large files.
@@ -83,6 +84,8 @@ def run(cell: Config, scratch: Path) -> list[dict]:
         records.append({
             "tau": tau,
             "dropped": int((~kept).sum()),
+            "dropped_share": 100 * (~kept).sum() / len(inactive),
+            "dropped_share_published": 100 * (len(data.y) * leverage[inactive] > tau).mean(),
             **studied,
             **{f"random_{name}": at_random[name] for name in ("steps", "lipschitz", "h2")},
         })  # fmt: skip

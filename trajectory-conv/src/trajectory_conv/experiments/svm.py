@@ -92,7 +92,7 @@ def _study(cell: Config, task: str) -> dict:
         "lipschitz": float(problem.lipschitz),
         "rank_deficient": face.rank_deficient,
         "margin": margin(problem, solution.x),
-        "duality_gap": duality_gap(problem, solution.x),
+        "duality_gap": duality_gap(solution.x, problem),
         "first": found.first,
         "identified": found.face,
         "bound_ratio": float((trace.gap / certificate.bound)[resolved].max()),

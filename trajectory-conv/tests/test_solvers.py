@@ -235,7 +235,7 @@ def test_the_trusted_curvature_is_that_of_the_face_after_some_patience(regressio
 
 @pytest.mark.parametrize("name", DESIGNS)
 def test_every_design_is_solved_to_rounding(regression, name):
-    n, d = (120, 60) if name == "orthonormal" else (60, 120)
+    n, d = (120, 60) if name in ("orthonormal", "diagonal") else (60, 120)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         found = find_optimum(regression(name, n, d).problem)

@@ -1,8 +1,8 @@
 """Command line: reproduce the paper, run one experiment, rebuild the report, measure speed.
 
-trajectory-conv reproduce --preset default --jobs 2    everything: cells, figures, claims, report; resumes when called
-again trajectory-conv run rates --designs ar1_0.9 --lam 0.3  one cell with settings of your own (every config field is
-a flag) trajectory-conv report --preset default                figures, claims and report again from recorded cells
+trajectory-conv reproduce --preset default --jobs 2    everything: cells, figures, claims, report; also goes on
+trajectory-conv run rates --designs ar1_0.9 --lam 0.3  one cell with settings of your own (every config field is a flag)
+trajectory-conv report --preset default                figures, claims and report again from recorded cells
 trajectory-conv bench                                  speed against named peers
 """
 

@@ -45,7 +45,11 @@ def worst(
     return Finding(float(extreme), None, None, len(values), "supported" if holds else "contradicted", why)
 
 
-def agreement(pairs: list[tuple[float | None, float | None, float]], why: str) -> Finding:
+Number = int | float | np.number | np.bool_ | None
+"""Entry of a table or of a published list; None: not reached."""
+
+
+def agreement(pairs: list[tuple[Number, Number, float]], why: str) -> Finding:
     """Replayed numbers against published ones, each with its relative tolerance: how many differ."""
     if not pairs:
         return Finding(None, None, None, 0, "inconclusive", "The authors' data were not replayed at full size.")

@@ -40,7 +40,7 @@ def rip_in_300(results: dict[str, Results]) -> Finding:
     table = part(results, "convergence", "rip")
     table = table[table["designs"].map(lambda name: DESIGNS[name].rip)]
     steps = table["steps_1e-10"].astype(float).fillna(table["iterations"])
-    return worst(steps, "Slowest RIP design of any seed, the authors' data included, to a gap of 1e-10.", most=300)
+    return worst(steps, "Slowest RIP design of any seed, the authors' data included, to a gap of 1e-10.", most=300.0)
 
 
 def slows_with_correlation(solver: str) -> Check:

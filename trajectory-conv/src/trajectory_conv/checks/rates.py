@@ -178,9 +178,10 @@ def gain(method: str, over: str, least: float, experiment: str = "rates") -> Che
         trouble.
         """
         table = results[experiment].table
-        ratio = (table[f"steps_{over}"] / table[f"steps_{method}"]).astype(float)
-        missing = int(ratio.isna().sum())
-        left_out = f" {missing} runs left out: not there within the iterations." if missing else ""
+        steps = {name: table[f"steps_{name}"].astype(float) for name in (over, method)}
+        missing = int(steps[method].isna().sum())
+        ratio = steps[over].fillna(table["iterations"]) / steps[method].fillna(table["iterations"])
+        left_out = f" {missing} runs are not there within the iterations and count with those." if missing else ""
         return factor(geometric(table, ratio), f"{by_design(table, ratio)}.{left_out}", supported_above=least)
 
     return check

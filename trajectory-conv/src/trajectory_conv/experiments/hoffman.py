@@ -17,7 +17,9 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 
-from trajectory_conv.experiments.checked import require_positive
+from repro_shared import UserError
+from trajectory_conv.experiments.checked import require_positive, require_seed
+from trajectory_conv.experiments.instances import draw_design
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -45,6 +47,8 @@ class Config:
     """l1 penalty lambda, the inverse of the weight of the subgradients."""
     trials: int = 30
     """Supports per size (supports), designs per size (tightness), perturbations per size of dy (stability)."""
+    size: tuple[float, ...] = (1e-3, 1e-2, 1e-1)
+    """stability: standard deviations of dy."""
     stream: Literal["replay", "keys"] = "keys"
     """`replay`: NumPy's legacy stream in the authors' order. `keys`: jax.random."""
     seed: int = 0
@@ -52,7 +56,8 @@ class Config:
     def __post_init__(self):
         from trajectory_conv.designs import DESIGNS
 
-        require_positive(self, "n", "d", "s", "lam", "trials")
+        require_positive(self, "n", "d", "s", "lam", "trials", "size")
+        require_seed(self)
         if self.part not in get_args(Part):
             raise ValueError(f"unknown part {self.part!r}; choose from {', '.join(get_args(Part))}")
         if unknown := [name for name in self.design if name not in DESIGNS]:
@@ -74,11 +79,11 @@ def run(cell: Config, scratch: Path) -> list[dict]:
 
 def _ambient(cell: Config) -> list[dict]:
     """A grows by standard normal columns; the support stays within the first ones."""
-    from trajectory_conv.designs import DESIGNS, normalise, target
+    from trajectory_conv.designs import normalise, target
     from trajectory_conv.hoffman import affine_hoffman
 
     draws, n = _draws(cell), cell.n[0]
-    matrix = DESIGNS[cell.design[0]](draws, n, cell.d[0])
+    matrix = draw_design(cell.design[0], draws, n, cell.d[0])
     support = np.flatnonzero(target(draws, cell.d[0], cell.s[0]))
     records = []
     for d in cell.d:
@@ -97,13 +102,13 @@ def _supports(cell: Config) -> list[dict]:
     import jax
     import jax.numpy as jnp
 
-    from trajectory_conv.designs import DESIGNS, target
+    from trajectory_conv.designs import target
     from trajectory_conv.hoffman import affine_hoffman_2
 
     draws, n, d = _draws(cell), cell.n[0], cell.d[0]
     matrices = {}
     for name in cell.design:
-        matrices[name] = DESIGNS[name](draws, n, d)
+        matrices[name] = draw_design(name, draws, n, d)
         target(draws, d, 1)
 
     @jax.jit
@@ -145,7 +150,7 @@ def _moments(values: np.ndarray) -> dict:
 
 def _tightness(cell: Config) -> list[dict]:
     """Bounds over exact values; each trial draws a design, its target (not used) and a support."""
-    from trajectory_conv.designs import DESIGNS, target
+    from trajectory_conv.designs import target
     from trajectory_conv.hoffman import affine_hoffman
 
     draws = _draws(cell)
@@ -153,7 +158,7 @@ def _tightness(cell: Config) -> list[dict]:
     for n, d, s, name in ((n, d, s, name) for n in cell.n for d in cell.d for s in cell.s for name in cell.design):
         ratios = []
         for _ in range(cell.trials):
-            matrix = DESIGNS[name](draws, n, d)
+            matrix = draw_design(name, draws, n, d)
             target(draws, d, s)
             active, cross = _blocks(matrix, draws.subset(d, s))
             found = affine_hoffman(active, cross, cell.lam, 0.0)
@@ -169,7 +174,7 @@ def _tightness(cell: Config) -> list[dict]:
 
 def _stability(cell: Config) -> list[dict]:
     """How far b* moves over H_2 ||A'dy / n||, for perturbations dy that keep support and signs."""
-    from trajectory_conv.designs import DESIGNS, target
+    from trajectory_conv.designs import target
     from trajectory_conv.hoffman import affine_hoffman
     from trajectory_conv.problems import lasso
     from trajectory_conv.solvers import find_optimum
@@ -177,14 +182,16 @@ def _stability(cell: Config) -> list[dict]:
     draws, n, d = _draws(cell), cell.n[0], cell.d[0]
     records = []
     for name in cell.design:
-        matrix = DESIGNS[name](draws, n, d)
+        matrix = draw_design(name, draws, n, d)
         y = matrix @ target(draws, d, cell.s[0])
         problem = lasso(matrix, y, cell.lam)
         solution = find_optimum(problem).x
         support = np.flatnonzero(solution)
+        if not len(support):
+            raise UserError(f"lam = {cell.lam}: the solution on {name} is zero; choose a smaller lam")
         active, cross = _blocks(matrix, support)
         h2 = float(affine_hoffman(active, cross, cell.lam, 0.0).h2)
-        for size in (1e-3, 1e-2, 1e-1):
+        for size in cell.size:
             ratios, errors = [], []
             for _ in range(cell.trials):
                 change = matrix.T @ (size * draws.normal(n)) / n  # A'dy / n

@@ -6,7 +6,8 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from trajectory_conv.experiments.checked import require_positive
+from repro_shared import UserError
+from trajectory_conv.experiments.checked import require_positive, require_seed
 
 
 @dataclass(frozen=True)
@@ -39,8 +40,7 @@ class Instances:
             raise ValueError(f"s = {self.s} non-zeros do not fit into d = {self.d} features; choose 1 <= s <= d")
         if self.stream not in ("replay", "keys"):
             raise ValueError(f"unknown stream {self.stream!r}; choose replay or keys")
-        if self.seed < 0:
-            raise ValueError(f"seed = {self.seed}; choose a seed >= 0")
+        require_seed(self)
 
 
 class Instance(NamedTuple):
@@ -61,13 +61,13 @@ def instances(cell: Instances, noise: float = 0.0, reference_solve: bool = False
     noise: standard deviation. reference_solve: whether the authors solved for F* between two designs, which took a word
     from their stream.
     """
-    from trajectory_conv.designs import DESIGNS, KeyDraws, ReplayDraws, target
+    from trajectory_conv.designs import KeyDraws, ReplayDraws, target
     from trajectory_conv.seeds import key
 
     replay = ReplayDraws(cell.seed)
     for name in cell.designs:
         source = replay if cell.stream == "replay" else KeyDraws(key(cell.seed, "instance", name))
-        matrix = DESIGNS[name](source, cell.n, cell.d)
+        matrix = draw_design(name, source, cell.n, cell.d)
         b = target(source, cell.d, cell.s)
         y = matrix @ b
         if noise > 0:
@@ -77,7 +77,17 @@ def instances(cell: Instances, noise: float = 0.0, reference_solve: bool = False
         yield Instance(name, matrix, b, y)
 
 
+def draw_design(name: str, source, n: int, d: int) -> np.ndarray:
+    """A design; UserError where it does not exist at this size (orthogonal columns, n < d, ...)."""
+    from trajectory_conv.designs import DESIGNS
+
+    try:
+        return DESIGNS[name](source, n, d)
+    except ValueError as error:
+        raise UserError(f"design {name} with n = {n}, d = {d}: {error}") from error
+
+
 def thinned(steps: int, points: int = 300) -> np.ndarray:
     """Step numbers for a curve: all of the first ones, then evenly spaced on a logarithmic axis."""
     spaced = np.geomspace(1, max(steps - 1, 1), points).round().astype(int)
-    return np.unique(np.r_[0, spaced])
+    return np.unique(np.r_[0, np.minimum(spaced, steps - 1)])

@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 
-from trajectory_conv.experiments.checked import require_positive
+from repro_shared import UserError
+from trajectory_conv.experiments.checked import require_positive, require_seed
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -52,6 +53,7 @@ class Config:
 
     def __post_init__(self):
         require_positive(self, "alpha", "rows", "iterations")
+        require_seed(self)
         if self.data not in get_args(Data):
             raise ValueError(f"unknown data {self.data!r}; choose from {', '.join(get_args(Data))}")
         if self.data in ("arcene", "golub") and self.file is None:
@@ -71,6 +73,8 @@ def run(cell: Config, scratch: Path) -> list[dict]:
     data = _load(cell)
     full = find_optimum(lasso(data.x, data.y, cell.alpha)).x
     support = full != 0
+    if not support.any():
+        raise UserError(f"alpha = {cell.alpha}: the solution is zero; choose a smaller alpha")
     leverage = cross_leverage(data.x, support)
     inactive = np.flatnonzero(~support)
     order = _rng(cell).permutation(inactive)

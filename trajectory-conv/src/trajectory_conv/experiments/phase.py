@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from trajectory_conv.experiments.checked import require_positive
+from repro_shared import UserError
+from trajectory_conv.experiments.checked import require_positive, require_seed
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -49,6 +50,7 @@ class Config:
         require_positive(self, "n", "d", "s", "noise", "lam1_points", "lam1_max", "lam2_points", "budgets")
         if not 0 < self.s < self.d:
             raise ValueError(f"s = {self.s} of d = {self.d} features; choose 1 <= s < d")
+        require_seed(self)
         if self.iterations < 0:
             raise ValueError(f"iterations = {self.iterations}; choose a number >= 0")
 
@@ -62,6 +64,10 @@ def run(cell: Config, scratch: Path) -> list[dict]:
     gram, linear = matrix.T @ matrix / cell.n, matrix.T @ y / cell.n
     active, cross = gram[np.ix_(support, support)], gram[np.ix_(~support, support)]
     floor = np.abs(matrix[:, ~support].T @ noise).max() / cell.n
+    if 1.1 * floor >= 7.5:
+        raise UserError(
+            f"noise = {cell.noise}: the noise floor {floor:.3g} exceeds all budgets; choose less noise or a larger n"
+        )
     cross_norm = np.linalg.norm(cross, 2)
     lam1 = np.linspace(0.5 * floor, cell.lam1_max, cell.lam1_points)
     lam2 = np.logspace(-3, 1.5, cell.lam2_points)
@@ -112,7 +118,7 @@ def _along_paths(blocks, budgets, paths) -> dict:
         on_path, h2 = _points(*blocks, path, np.maximum(budgets - path, 1e-12))
         record |= {
             f"path_{name}": path,
-            f"recovered_{name}": 100 * on_path[attainable].mean(),
+            f"recovered_{name}": 100 * on_path[attainable].mean() if attainable.any() else None,
             f"excess_{name}": float(np.median(h2 / least)),
         }
     return record
@@ -127,7 +133,7 @@ def _data(cell: Config):
     matrix = DESIGNS["gaussian"](draws, cell.n, cell.d)
     b = target(draws, cell.d, cell.s)
     support = np.flatnonzero(b)
-    b[support] *= draws.uniform(3, 5, cell.s)
+    b[support] *= draws.uniform(3.0, 5.0, cell.s)
     noise = cell.noise * draws.normal(cell.n)
     return matrix, b, matrix @ b + noise, noise
 

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from repro_shared import UserError
 from trajectory_conv.experiments.checked import require_positive
 from trajectory_conv.experiments.instances import Instances, instances, thinned
 
@@ -71,6 +72,8 @@ def run(cell: Config, scratch: Path) -> list[dict]:
     for instance in instances(cell):
         problem = lasso(instance.matrix, instance.y, cell.lam)
         optimum = find_optimum(problem).x
+        if not optimum.any():
+            raise UserError(f"lam = {cell.lam}: the optimum on {instance.design} is zero; choose a smaller lam")
         stop = 1e-13 * float(problem.lipschitz) * np.linalg.norm(optimum)
         traces = {method: solve(problem, cell.iterations, method, optimum, stop=stop) for method in METHODS}
         records.append({
@@ -103,7 +106,7 @@ def _speed(problem, trace, optimum) -> dict:
         trajectory_certificate(problem, trace),
     )
     resolved = trace.gap > RESOLVED
-    speed = lipschitz * (1 - trace.gap[1:] / trace.gap[:-1])[resolved[1:]]  # realised contraction, unit of mu
+    speed = lipschitz * (1 - trace.gap[1:][resolved[1:]] / trace.gap[:-1][resolved[1:]])  # contraction, unit of mu
     allowed = certificate.mu[:-1][resolved[1:]]
     at = found.face
     radius = identification_radius(problem, optimum)
@@ -124,8 +127,8 @@ def _speed(problem, trace, optimum) -> dict:
         "promised": int(close.argmax()) + 1 if close.any() else None,  # by the margin: identified from here on
         "faces": len(trace.faces),
         "largest_face": int((trace.faces != 0).sum(1).max()),
-        "bound_ratio": float((trace.gap / certificate.bound)[resolved].max()),
-        "step_ratio": float(((1 - speed / lipschitz) / (1 - np.minimum(allowed / lipschitz, 1))).max()),
+        "bound_ratio": float((trace.gap[resolved] / certificate.bound[resolved]).max()),
+        "step_ratio": _largest((1 - speed / lipschitz) / (1 - np.minimum(allowed / lipschitz, 1))),
         "bound_at_end": float(certificate.bound[resolved][-1] / trace.gap[resolved][-1]),
         "pl": constants.pl,
         "error_bound": constants.error_bound,
@@ -142,6 +145,11 @@ def _speed(problem, trace, optimum) -> dict:
         "slowest_before": float(early.min()) if len(early) else None,
         **late,
     }
+
+
+def _largest(values) -> float | None:
+    """None where there is none: a run that is over after one step has no step to judge."""
+    return float(values.max()) if len(values) else None
 
 
 def _after(trace, at: int, speed, resolved) -> dict:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from trajectory_conv.experiments.checked import require_positive
+from trajectory_conv.experiments.checked import require_positive, require_seed
 from trajectory_conv.experiments.instances import thinned
 
 if TYPE_CHECKING:
@@ -48,6 +48,9 @@ class Config:
 
     def __post_init__(self):
         require_positive(self, "rows", "cancer_rows", "iterations", "curve")
+        require_seed(self)
+        if not self.tasks:
+            raise ValueError("tasks is empty; choose at least one")
         if unknown := [name for name in self.tasks if name not in TASKS]:
             raise ValueError(f"unknown task {unknown[0]!r}; choose from {', '.join(TASKS)}")
         if self.cancer_rows > 569:
@@ -95,7 +98,7 @@ def _study(cell: Config, task: str) -> dict:
         "duality_gap": duality_gap(solution.x, problem),
         "first": found.first,
         "identified": found.face,
-        "bound_ratio": float((trace.gap / certificate.bound)[resolved].max()),
+        "bound_ratio": float((trace.gap[resolved] / certificate.bound[resolved]).max()),
         "measured_rate": rate,
         "predicted_rate": local_rate(face, float(problem.lipschitz)).iterate,
         "rate_ratio": (1 - rate) * float(problem.lipschitz) / face.mu if rate is not None else None,

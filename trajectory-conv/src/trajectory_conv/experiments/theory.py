@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 
-from trajectory_conv.experiments.checked import require_positive
+from trajectory_conv.experiments.checked import require_positive, require_seed
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 Part = Literal["pointwise", "invariant", "descent", "scalar", "null_space"]
 PARTS = get_args(Part)
+IMPLICATIONS = (
+    "pl_from_growth", "pl_from_error_bound", "decrease", "contraction", "growth_from_pl", "error_bound_from_pl",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,10 @@ class Config:
     """l1 penalty."""
     points: int = 2_000
     """pointwise: random points per scale; invariant: iterations."""
+    scale: tuple[float, ...] = (1e-2, 1e-1, 1.0, 10.0)
+    """pointwise: distances from the optimum at which points are drawn."""
+    implication: tuple[str, ...] = IMPLICATIONS
+    """pointwise, invariant: the implications that are recorded."""
     leading: tuple[int, ...] = (5, 10, 20, 40)
     """descent: numbers of leading eigenvectors that the start lies in, of eigenvalues 1 to 10^-6 in d steps."""
     radius: tuple[float, ...] = (0.1, 0.5, 1.0, 1.5, 2.0, 5.0)
@@ -53,7 +60,10 @@ class Config:
     seed: int = 0
 
     def __post_init__(self):
-        require_positive(self, "n", "d", "s", "lam", "points", "leading", "radius", "distance")
+        require_positive(self, "n", "d", "s", "lam", "points", "leading", "radius", "distance", "scale")
+        require_seed(self)
+        if unknown := set(self.implication) - set(IMPLICATIONS):
+            raise ValueError(f"unknown implication {min(unknown)!r}; choose from {', '.join(IMPLICATIONS)}")
         if self.part not in PARTS:
             raise ValueError(f"unknown part {self.part!r}; choose from {', '.join(PARTS)}")
         if self.s > self.d or max(self.leading) > self.d:
@@ -74,10 +84,6 @@ def run(cell: Config, scratch: Path) -> list[dict]:
     return parts[cell.part](cell)
 
 
-SCALES = (1e-2, 1e-1, 1.0, 10.0)
-"""Distances from the optimum at which points are drawn."""
-
-
 def _pointwise(cell: Config) -> list[dict]:
     """Per scale: the least slack of each implication, relative to L, over dense and sparse moves from x*."""
     import jax
@@ -88,9 +94,9 @@ def _pointwise(cell: Config) -> list[dict]:
     problem, optimum, draws = _problem(cell)
     lipschitz = float(problem.lipschitz)
     records = []
-    for scale in SCALES:
+    for scale in cell.scale:
         moves = draws.normal(cell.points, cell.d)
-        moves[::2] *= draws.uniform(0, 1, len(moves[::2]), cell.d) < 0.1  # every other one sparse
+        moves[::2] *= draws.uniform(0.0, 1.0, len(moves[::2]), cell.d) < 0.1  # every other one sparse
         moves *= scale / np.maximum(np.linalg.norm(moves, axis=1, keepdims=True), 1e-300)
         points = optimum + moves
         here = measure(problem, points, optimum)
@@ -110,6 +116,7 @@ def _pointwise(cell: Config) -> list[dict]:
         records += [
             {"scale": scale, "implication": name, "checked": len(gap), "slack": float(values.min() / lipschitz)}
             for name, values in slack.items()
+            if name in cell.implication
         ]
     return records
 
@@ -122,10 +129,11 @@ def _invariant(cell: Config) -> list[dict]:
     problem, optimum, draws = _problem(cell)
     trace = solve(problem, cell.points, "ista", optimum, start=optimum + draws.normal(cell.d))
     found, lipschitz = restricted_constants(trace), float(problem.lipschitz)
-    return [
+    records = [
         {"implication": "growth_from_pl", "ratio": found.growth / growth_from_pl(found.pl)},
         {"implication": "error_bound_from_pl", "ratio": found.error_bound / error_bound_from_pl(found.pl, lipschitz)},
     ]
+    return [record for record in records if record["implication"] in cell.implication]
 
 
 def _descent(cell: Config) -> list[dict]:

@@ -27,8 +27,8 @@ from trajectory_conv.prox import WeightedL1
 Method = Literal["ista", "fista", "restart", "restricted"]
 CHUNK = 250
 """Steps between two choices of the working set (ours)."""
-SIZES = (16, 32, 64, 128, 256)
-"""Sizes of working sets; each one is compiled once (ours)."""
+SIZES = (32, 128)
+"""Sizes of working sets (ours): each one is compiled once, which costs more than a finer choice would save."""
 PATIENCE = 5
 """Equal sign patterns in a row after which `restricted` trusts the face (ours)."""
 
@@ -208,16 +208,21 @@ def _chunks(problem: Problem, method: Method, optimum, start, compress: bool, it
     x = np.asarray(problem.regulariser.prox(jnp.zeros(d) if start is None else jnp.asarray(start), 0.0))
     previous, t, age, smoothness = x, jnp.array(1.0), jnp.array(0), problem.lipschitz
     compress = compress and isinstance(problem.smooth, Quadratic) and isinstance(problem.regulariser, WeightedL1)
+    order, part, size = np.arange(d), problem, d
     for done in range(0, iterations, CHUNK):
         steps = min(CHUNK, iterations - done)
         needed = (x != 0) | (previous != 0) | (optimum != 0)
-        for size in _sizes(int(needed.sum()), d) if compress else (d,):
-            order, part = _working_set(problem, x, needed, size) if size < d else (np.arange(d), problem)
+        sizes = _sizes(int(needed.sum()), d) if compress else (d,)
+        for wanted in sizes:
+            if wanted != size or needed[order[size:]].any():
+                order, part = _working_set(problem, x, needed, wanted) if wanted < d else (np.arange(d), problem)
+                size = wanted
             rows = order[:size]
-            state = _State(jnp.asarray(x[rows]), jnp.asarray(previous[rows]), t, age, smoothness)
-            state, scalars, faces, woken = _advance(part, jnp.asarray(optimum[rows]), state, method, steps)
+            state = _State(x[rows], previous[rows], t, age, smoothness)
+            state, scalars, faces, woken = _advance(part, optimum[rows], state, method, steps)
             if not woken:
                 break
+            size = 0  # this set will not do again
         x, previous = np.zeros(d), np.zeros(d)
         x[rows], previous[rows], t, age, smoothness = state
         yield Scalars(*map(np.asarray, scalars)), _unfold(np.asarray(faces), rows, d), x
@@ -238,7 +243,7 @@ def _working_set(problem: Problem, x, needed, size: int) -> tuple[Int[np.ndarray
     at = np.flatnonzero(x)
     slack = weights - np.abs(x[at] @ hessian[at] - linear)
     order = np.argsort(np.where(needed, -np.inf, slack), kind="stable")
-    part = Quadratic(jnp.asarray(hessian[np.ix_(order[:size], order)]), jnp.asarray(linear[order]), smooth.constant)
+    part = Quadratic(jnp.asarray(hessian[order[:size]][:, order]), jnp.asarray(linear[order]), smooth.constant)
     return order, problem._replace(smooth=part, regulariser=WeightedL1(jnp.asarray(weights[order])))
 
 

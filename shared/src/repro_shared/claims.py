@@ -52,8 +52,8 @@ class Claim:
     source: str
     """Where the statement stands: section, figure, table, or "our derivation"."""
     kind: Kind
-    """"published" by the authors, "derived" by us, "theorem" (checked numerically), or "identity": true whatever the data
-    are, so no evidence for anything.
+    """"published" by the authors, "derived" by us, "theorem" (checked numerically), or "identity" (true whatever the
+    data are, so no evidence for anything).
     """
     published: float | str | None
     """The value in the paper, in `unit`; text where it is not a number; None where there is none."""

@@ -46,12 +46,12 @@ class Config:
     lam: float = 0.1
     """l1 penalty."""
     points: int = 2_000
-    """pointwise: random points per scale; invariant: iterations."""
+    """pointwise: random points per scale; invariant and descent: iterations."""
     scale: tuple[float, ...] = (1e-2, 1e-1, 1.0, 10.0)
     """pointwise: distances from the optimum at which points are drawn."""
     implication: tuple[str, ...] = IMPLICATIONS
     """pointwise, invariant: the implications that are recorded."""
-    leading: tuple[int, ...] = (5, 10, 20, 40)
+    leading: tuple[int, ...] = (5, 10, 20, 30)
     """descent: numbers of leading eigenvectors that the start lies in, of eigenvalues 1 to 10^-6 in d steps."""
     radius: tuple[float, ...] = (0.1, 0.5, 1.0, 1.5, 2.0, 5.0)
     """scalar: intervals |x| <= r."""
@@ -235,7 +235,9 @@ def _seeds(count: int, *cells: Config) -> list[Config]:
     return [replace(cell, seed=seed) for cell in cells for seed in range(count)]
 
 
-_RANDOM = [Config(part=part) for part in ("pointwise", "invariant", "descent", "null_space")]
+_RANDOM = [Config(part=part) for part in ("pointwise", "invariant", "null_space")] + [
+    Config(part="descent", points=20_000)  # so many until the slowest direction is alone
+]
 
 PRESETS: dict[str, list[Config]] = {
     "smoke": [*_seeds(1, *(replace(cell, points=500) for cell in _RANDOM)), Config(part="scalar")],

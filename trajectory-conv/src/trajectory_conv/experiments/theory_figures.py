@@ -33,11 +33,9 @@ def _restriction(table: pd.DataFrame) -> Figure:
     scalar = table[table["part"] == "scalar"]
     radius = scalar["radius"].astype(float)
     middle.plot(radius, scalar["pl"].astype(float) / 8, "o-", color=PALETTE[1], label=r"restricted $\mu / L$")
-    middle.plot(
-        radius, 1 - scalar["measured"].astype(float), "s--", color=PALETTE[2], label="measured, 1 − contraction"
-    )
-    middle.set(xlabel="interval |x| ≤ r", yscale="log")
-    middle.legend(loc="upper right")
+    middle.plot(radius, 1 - scalar["measured"].astype(float), "s--", color=PALETTE[2], label="measured")
+    middle.set(xlabel="interval |x| ≤ r", ylabel="1 − contraction per step", yscale="log")
+    middle.legend(loc="center right")
     bound = table[table["part"] == "null_space"]
     right.loglog(bound["distance"].astype(float), bound["ratio"].astype(float), "o", color=PALETTE[3], alpha=0.6)
     right.set(xlabel="move t along null(A)", ylabel=r"dist / $\|R\|$")

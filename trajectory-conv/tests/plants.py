@@ -25,6 +25,16 @@ def plant(experiment: str, column: str, value, **where) -> Callable[[World], Non
     return change
 
 
+def together(*plants: Callable[[World], None]) -> Callable[[World], None]:
+    """Several changes at once."""
+
+    def change(results: World) -> None:
+        for one in plants:
+            one(results)
+
+    return change
+
+
 def several(*plants: Callable[[World], None]) -> Callable[[World], None]:
     def change(results: World) -> None:
         for one in plants:
@@ -79,7 +89,7 @@ PLANTS: dict[str, Callable[[World], None]] = {
     "C3-local-rate": plant("rates", "rate_ratio", add(0.3)),
     "C3-svm-rate": plant("svm", "rate_ratio", add(0.3)),
     "C3-ranks-designs": plant("convergence", "condition", times(-1), part="rip", **OWN),
-    "C3-fista": plant("rates", "fista_rate", add(-0.1), designs="gaussian"),
+    "C3-fista": plant("rates", "fista_rate", add(-0.1)),
     "C4-bound": plant("rates", "mu_before", times(4)),
     "C4-realised-speed": plant("rates", "speed_after", times(0.5)),
     "C4-restricted-step": plant("rates", "steps_ista", times(0.15)),
@@ -96,7 +106,9 @@ PLANTS: dict[str, Callable[[World], None]] = {
     "C7-cone-1": plant("cone", "within_1", add(-2), **OWN),
     "C7-cone-1-before-ista": plant("cone", "within_1_before", add(-20), algorithm="ista", **OWN),
     "C7-cone-1-before-fista": plant("cone", "within_1_before", add(-20), algorithm="fista", **OWN),
-    "C8-finite": plant("rates", "face_identified", np.nan, **ONE_RUN),
+    "C8-finite": together(  # never identified, and never promised either
+        plant("rates", "face_identified", np.nan, **ONE_RUN), plant("rates", "promised", np.nan, **ONE_RUN)
+    ),
     "C8-margin": plant("rates", "face_identified", 101, **ONE_RUN),
     "C8-fista-earlier": plant("cone", "first", times(0.05), algorithm="ista", **OWN),
     "C8-first-permanent": plant("cone", "permanent", times(0.5), algorithm="fista", designs="power_law", **OWN),

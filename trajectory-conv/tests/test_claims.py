@@ -230,3 +230,15 @@ def test_agreement_tells_none_from_a_number_and_keeps_to_its_tolerance(ours, the
 
 def test_nothing_replayed_is_no_agreement():
     assert agreement([], "").verdict == "inconclusive"
+
+
+def test_a_promised_identification_that_never_comes_contradicts_the_promise():
+    results = world()
+    plant("rates", "face_identified", np.nan, **ONE_RUN)(results)
+    assert verdict("C8-margin", results) == "contradicted"
+
+
+def test_an_iterate_that_leaves_its_interval_contradicts_whatever_the_contraction():
+    results = world()
+    plant("theory", "stayed", 0.0, part="scalar", radius=2.0)(results)
+    assert verdict("C1-nonconvex", results) == "contradicted"

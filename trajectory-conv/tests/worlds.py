@@ -48,7 +48,8 @@ def convergence_table() -> pd.DataFrame:
             steps = (50 + place if design in convergence.RIP else 400 * place) * noise(seed, place)
             late = None if design == "low_rank" else steps  # not within the run
             rows.append({"part": "rip", "stream": "keys", "seed": seed, "designs": design, "iterations": 10_000,
-                         "n": 300, "steps_1e-06": late, "steps_1e-10": 2 * steps, "condition": steps / 5})  # fmt: skip
+                         "n": 300, "steps_1e-06": late, "steps_1e-10": 2 * steps, "condition": steps / 5,
+                         "lipschitz": steps})  # fmt: skip
         for design in convergence.SPIKED:
             rho = float(design.removeprefix("spiked_"))
             for place, solver in enumerate(convergence.SOLVERS):

@@ -122,7 +122,10 @@ def face_geometry(problem: Problem, x: Float[np.ndarray, " d"]) -> Face:
 
 def smallest_eigenvalues(problem: Problem, sets: Bool[np.ndarray, "sets d"]) -> Float[np.ndarray, " sets"]:
     """lambda_min(H_SS) for each set S of coordinates; 0 where H_SS is singular, infinite for the empty set."""
-    assert isinstance(problem.smooth, Quadratic)
+    if not isinstance(problem.smooth, Quadratic):
+        raise ValueError(
+            "the curvature of faces is constant for a quadratic f only: measure restricted_constants instead"
+        )
     hessian = np.asarray(problem.smooth.hessian)
     smallest = np.full(len(sets), np.inf)
     for number, members in enumerate(sets):

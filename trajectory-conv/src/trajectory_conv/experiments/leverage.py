@@ -124,7 +124,7 @@ def _study(cell: Config, data, full, kept) -> dict:
     descent = Lasso(alpha=cell.alpha, fit_intercept=False, tol=1e-4, max_iter=5_000).fit(data.x[:, kept], data.y)
     return {
         "active": int(support.sum()),
-        "h2": float(affine_hoffman_2(active, cross_gram, cell.alpha, 0.0)) if face.mu > 0 else None,
+        "h2": float(affine_hoffman_2(active, cross_gram, cell.alpha, 0.0)) if not face.rank_deficient else None,
         "h2_published_units": float(affine_hoffman_2(active, cross_gram, cell.alpha * n, 0.0)),
         "rank_deficient": face.rank_deficient,
         "mu": face.mu,

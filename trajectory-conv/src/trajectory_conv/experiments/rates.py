@@ -127,7 +127,7 @@ def _speed(problem, trace, optimum) -> dict:
         "promised": int(close.argmax()) + 1 if close.any() else None,  # by the margin: identified from here on
         "faces": len(trace.faces),
         "largest_face": int((trace.faces != 0).sum(1).max()),
-        "bound_ratio": float((trace.gap[resolved] / certificate.bound[resolved]).max()),
+        "bound_ratio": _largest(trace.gap[1:][resolved[1:]] / certificate.bound[1:][resolved[1:]]),
         "step_ratio": _largest((1 - speed / lipschitz) / (1 - np.minimum(allowed / lipschitz, 1))),
         "bound_at_end": float(certificate.bound[resolved][-1] / trace.gap[resolved][-1]),
         "pl": constants.pl,

@@ -98,7 +98,7 @@ def _study(cell: Config, task: str) -> dict:
         "duality_gap": duality_gap(solution.x, problem),
         "first": found.first,
         "identified": found.face,
-        "bound_ratio": float((trace.gap[resolved] / certificate.bound[resolved]).max()),
+        "bound_ratio": float((trace.gap[1:][resolved[1:]] / certificate.bound[1:][resolved[1:]]).max()),
         "measured_rate": rate,
         "predicted_rate": local_rate(face, float(problem.lipschitz)).iterate,
         "rate_ratio": (1 - rate) * float(problem.lipschitz) / face.mu if rate is not None else None,

@@ -1,10 +1,16 @@
 """How the claims are checked: functions from result tables to findings, with their thresholds and the reasons for them.
 
 Thresholds were set from the statements and from the prototype numbers of an earlier study of these data, before any
-full run of this repository. After a first full run had been seen these were changed, and no verdict changed by it: runs
-that do not get to a gap count with the iterations that they were given (C13-fewer-iterations and -beats-random, which
-left out a seed before; C4's gains, where there is no such run), C13-arcene-scaling was added, and C1-span's slowest
-start was replaced by one that 20,000 steps bring to its limit. Seeds are fixed, so a rerun shows known numbers again.
+full run of this repository. These were changed after full runs had been seen; no verdict changed by it:
+
+- on our own reading: runs that do not get to a gap count with the iterations that they were given
+  (C13-fewer-iterations and -beats-random, which left out a seed before; C4's gains, where there is no such run),
+  C13-arcene-scaling was added, C1-span's slowest start was replaced by one that 20,000 steps bring to its limit;
+- on an outside review: C10-interaction has to hold within 1 % (10 % could not fail), C3-fista is judged over all
+  designs (before: Gaussian), C8-margin counts runs that are never identified, C1-nonconvex fails when an iterate leaves
+  its interval, C1-certificate and C1-box leave out k = 0, where bound and gap are equal.
+
+Seeds are fixed, so a rerun shows known numbers again.
 
 - Theorems and inequalities are checked at every iterate or point, and the worst one decides: one violation beyond
   rounding contradicts. `TOLERANCE` is what rounding can do: gaps are compared down to 1e-13, where x - x* is some 1e-7

@@ -74,10 +74,12 @@ def by_design(table: pd.DataFrame, ratio: pd.Series) -> str:
     return ", ".join(f"{design_label(name)} {np.exp(mean):.2g}" for name, mean in groups.items())
 
 
-def part(results: dict[str, Results], experiment: str, part: str) -> pd.DataFrame:
+def part(results: dict[str, Results], experiment: str, name: str) -> pd.DataFrame:
+    """The rows of one part of an experiment."""
     table = results[experiment].table
-    return table[table["part"] == part]
+    return table[table["part"] == name]
 
 
 def by_seed(table: pd.DataFrame, column: str) -> pd.Series:
+    """Mean over the rows of each seed."""
     return table[column].astype(float).groupby(table["seed"]).mean()

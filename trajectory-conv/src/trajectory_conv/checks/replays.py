@@ -6,21 +6,17 @@ import pandas as pd
 from repro_shared.claims import Finding
 from repro_shared.runlog import Results
 from trajectory_conv import published
-from trajectory_conv.checks.judging import (
-    agreement,
-)
+from trajectory_conv.checks.judging import agreement
 
 
 def _replay(results: dict[str, Results], experiment: str, **published_size) -> pd.DataFrame:
+    """The replayed rows of the published size."""
     table = results[experiment].table
     if "stream" in table:
         table = table[table["stream"] == "replay"]
     for name, value in published_size.items():
         table = table[table[name] == value]
     return table
-
-
-# ---- replays
 
 
 def replay_cone(results: dict[str, Results]) -> Finding:

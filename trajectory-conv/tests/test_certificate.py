@@ -90,7 +90,7 @@ def test_predicted_iterations_are_enough_and_not_many_more_than_needed(regressio
     assert point.gap == pytest.approx(float(measure(problem, start[None], optimum).gap[0]), rel=1e-6, abs=0)
     eps = 1e-15 * point.gap
     if method == "restricted":  # the step 1/L_S from the first iteration on
-        problem = lasso_with_step(problem, point.geometry.smoothness)
+        problem = lasso_with_step(problem, point.face.smoothness)
     needed = steps_to(solve(problem, 10_000, optimum=optimum, start=start, stop=1e-14).gap, eps)
     predicted = getattr(point.iterations(eps), method)
     assert needed <= predicted + 1 and predicted <= 1.2 * needed
@@ -123,8 +123,8 @@ def test_the_certificate_of_an_optimum_describes_its_face(regression):
     point = certify(optimum, problem)
     block = np.asarray(problem.smooth.hessian)[np.ix_(optimum != 0, optimum != 0)]
     mu, smoothness = np.linalg.eigvalsh(block)[[0, -1]]
-    np.testing.assert_array_equal(point.face, np.sign(optimum))
-    assert (point.geometry.size, point.geometry.mu, point.geometry.smoothness) == pytest.approx(
+    np.testing.assert_array_equal(point.pattern, np.sign(optimum))
+    assert (point.face.size, point.face.mu, point.face.smoothness) == pytest.approx(
         (len(block), mu, smoothness)
     )
     assert point.condition == pytest.approx(float(problem.lipschitz) / mu)
@@ -138,7 +138,7 @@ def test_the_certificate_of_an_optimum_describes_its_face(regression):
 def test_a_rank_deficient_face_is_named():
     problem = lasso(np.hstack([A, A]), Y, 0.2)
     point = certify(find_optimum(problem).x, problem)
-    assert point.on_optimal_face and point.geometry.rank_deficient and 0 < point.geometry.mu
+    assert point.on_optimal_face and point.face.rank_deficient and 0 < point.face.mu
     assert "rank deficient: smallest positive eigenvalue" in str(point)
 
 
@@ -151,7 +151,7 @@ def test_a_coordinate_on_the_brink_has_margin_zero():
 
 def test_zero_as_the_optimum_has_an_empty_face_and_the_rate_zero():
     point = certify(np.zeros(D), lasso(A, Y, 100.0))
-    assert point.on_optimal_face and point.geometry.size == 0 and point.violation == 0.0
+    assert point.on_optimal_face and point.face.size == 0 and point.violation == 0.0
     assert point.rate.iterate == point.rate.restricted == 0.0 and point.iterations(1e-10) == (0, 0)
     assert "nan" not in str(point)
 
@@ -159,10 +159,10 @@ def test_zero_as_the_optimum_has_an_empty_face_and_the_rate_zero():
 def test_a_point_of_a_face_without_curvature_is_certified():
     problem = box_qp(np.diag([1.0, 0.0]), np.array([0.5, 0.0]), 0.0, 1.0)  # f does not depend on x_2
     point = certify(np.array([0.7, 0.3]), problem)
-    assert point.on_optimal_face and point.geometry.rank_deficient and point.geometry.mu == 1.0
+    assert point.on_optimal_face and point.face.rank_deficient and point.face.mu == 1.0
     assert point.gap == pytest.approx(0.02)
     only = certify(np.array([0.0, 0.3]), problem)
-    assert not only.on_optimal_face and only.geometry.size == 1 and only.violation == 0.5
+    assert not only.on_optimal_face and only.face.size == 1 and only.violation == 0.5
 
 
 REFUSED = {

@@ -62,10 +62,10 @@ def test_the_geometry_of_a_fit_is_that_of_its_optimum():
     model = fit(Lasso(0.3))
     geometry, centred = model.geometry_, X - X.mean(0)
     assert geometry.on_optimal_face and geometry.violation < 1e-12 and geometry.duality_gap < 1e-12
-    np.testing.assert_array_equal(geometry.face, np.sign(model.coef_))
+    np.testing.assert_array_equal(geometry.pattern, np.sign(model.coef_))
     block = centred[:, model.coef_ != 0]
     values = np.linalg.svd(block, compute_uv=False) ** 2 / 30
-    assert (geometry.geometry.size, geometry.geometry.mu) == pytest.approx((block.shape[1], values[-1]))
+    assert (geometry.face.size, geometry.face.mu) == pytest.approx((block.shape[1], values[-1]))
     assert geometry.lipschitz == pytest.approx(np.linalg.norm(centred, 2) ** 2 / 30) and geometry.margin > 0
 
 
@@ -85,7 +85,7 @@ def test_nothing_to_explain_gives_zero_coefficients_and_the_mean():
 def test_a_penalty_too_large_for_any_coefficient_gives_the_mean():
     model = fit(Lasso(1e3))
     assert not model.coef_.any() and model.intercept_ == pytest.approx(Y.mean())
-    assert model.geometry_.geometry.size == 0 and model.geometry_.violation == 0.0
+    assert model.geometry_.face.size == 0 and model.geometry_.violation == 0.0
 
 
 def test_duplicate_and_zero_columns_change_nothing_that_is_unique():
@@ -94,7 +94,7 @@ def test_duplicate_and_zero_columns_change_nothing_that_is_unique():
     np.testing.assert_allclose(twice.coef_[:20] + twice.coef_[20:40], plain.coef_, rtol=0, atol=1e-10)
     assert not twice.coef_[40:].any()
     np.testing.assert_allclose(twice.predict(np.hstack([X, X, np.zeros((30, 3))])), plain.predict(X), atol=1e-9)
-    assert twice.geometry_.geometry.rank_deficient and not plain.geometry_.geometry.rank_deficient
+    assert twice.geometry_.face.rank_deficient and not plain.geometry_.face.rank_deficient
 
 
 def test_parameters_survive_cloning_and_a_grid_search():

@@ -32,9 +32,9 @@ class Geometry:
     """KKT violation, the largest distance of -grad_j f to the subdifferential of g: 0 at an optimum."""
     duality_gap: float
     """An upper bound on F(x) - F*; NaN where no dual point is known in closed form (a tilt u, an unbounded box)."""
-    face: Int8[np.ndarray, " d"]
+    pattern: Int8[np.ndarray, " d"]
     """Sign pattern for l1; -1, 0, 1 for lower bound, free and upper bound of a box."""
-    geometry: Face
+    face: Face
     """Size, mu_S, L_S of the face, and whether it is rank deficient (then mu_S is the smallest positive eigenvalue)."""
     lipschitz: float
     """L."""
@@ -50,7 +50,7 @@ class Geometry:
     @property
     def condition(self) -> float:
         """Effective condition number L / mu_S."""
-        return self.lipschitz / self.geometry.mu
+        return self.lipschitz / self.face.mu
 
     def iterations(self, eps: float) -> Predicted:
         """Predicted steps to F(x_k) - F* <= eps; None when the face is not the optimum's."""
@@ -61,7 +61,7 @@ class Geometry:
         return Predicted(*(_steps(self.gap, rate**2, eps) for rate in (self.rate.iterate, self.rate.restricted)))
 
     def __str__(self) -> str:
-        face = self.geometry
+        face = self.face
         deficient = ", rank deficient: smallest positive eigenvalue" if face.rank_deficient else ""
         return (
             f"KKT violation {self.violation:.1e}, duality gap {self.duality_gap:.1e}\n"
@@ -97,8 +97,8 @@ def certify(x: Float[np.ndarray, " d"], problem: Problem, tol: float = 1e-10) ->
     return Geometry(
         violation=violation,
         duality_gap=dual,
-        face=np.asarray(problem.regulariser.face(x)),
-        geometry=face,
+        pattern=np.asarray(problem.regulariser.face(x)),
+        face=face,
         lipschitz=float(problem.lipschitz),
         margin=margin(problem, at),
         rate=local_rate(face, float(problem.lipschitz)),

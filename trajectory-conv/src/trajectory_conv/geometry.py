@@ -135,7 +135,7 @@ def smallest_eigenvalues(problem: Problem, sets: Bool[np.ndarray, "sets d"]) -> 
     return smallest
 
 
-class Certificate(NamedTuple):
+class TrajectoryCertificate(NamedTuple):
     """What the faces visited so far allow: delta_k <= bound_k, from k = 0 on."""
 
     bound: Float[np.ndarray, " steps"]
@@ -146,7 +146,7 @@ class Certificate(NamedTuple):
     """kappa_k = L / mu_k, the effective condition number (infinite while mu_k = 0)."""
 
 
-def trajectory_certificate(problem: Problem, trace: Trace) -> Certificate:
+def trajectory_certificate(problem: Problem, trace: Trace) -> TrajectoryCertificate:
     """The product rate of the paper (corollaries 1 and 2) with the constants of the faces, valid for ISTA from k = 0.
 
     F restricted to the points that differ from x* on S_k only is mu_k-strongly convex, which gives restricted PL there:
@@ -156,7 +156,7 @@ def trajectory_certificate(problem: Problem, trace: Trace) -> Certificate:
     contraction = 1 - np.minimum(mu / float(problem.lipschitz), 1.0)
     bound = trace.gap[0] * np.cumprod(np.r_[1.0, contraction[:-1]])
     with np.errstate(divide="ignore"):
-        return Certificate(bound, mu, float(problem.lipschitz) / mu)
+        return TrajectoryCertificate(bound, mu, float(problem.lipschitz) / mu)
 
 
 def moving(problem: Problem, trace: Trace) -> Bool[np.ndarray, "faces d"]:

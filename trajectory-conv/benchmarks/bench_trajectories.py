@@ -5,6 +5,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from functools import partial
 
 import jax
@@ -13,9 +14,9 @@ import numpy as np
 from plain import ista
 from timing import in_turns
 
-from trajectory_conv.experiments import cone, convergence
+from trajectory_conv.experiments import cone, convergence, rates
 from trajectory_conv.experiments.instances import instances
-from trajectory_conv.geometry import cone_ratio
+from trajectory_conv.geometry import cone_ratio, steps_to
 from trajectory_conv.problems import lasso
 from trajectory_conv.solvers import _advance, _State, find_optimum, solve
 
@@ -62,7 +63,7 @@ def against_vmap() -> dict:
     zero = jnp.zeros_like(optima)
     scalar = jnp.ones(len(problems))
     state = _State(zero, zero, scalar, jnp.zeros(len(problems), dtype=int), stacked.lipschitz)
-    batched = jax.jit(jax.vmap(lambda p, o, s: _advance(p, o, s, method="ista", steps=2_000)))
+    batched = jax.jit(jax.vmap(lambda p, o, s: _advance(p, None, o, s, method="ista", steps=2_000)))
 
     def peer() -> None:
         jax.block_until_ready(batched(stacked, optima, state))
@@ -94,6 +95,27 @@ def spiked() -> dict:
     theirs = short + 99 * (plain(600) - short)
     name = f"spiked study, 28 x 30,000, with optima ({first:.1f} s the first time)"
     return entry(name, ours, theirs, "plain NumPy, extrapolated", "ours <= 15 s")
+
+
+def methods() -> list[dict]:
+    """Steps are not seconds: the restricted step to a gap of 1e-10 on the designs of the rate study, against others."""
+    cell = rates.Config()
+    _, problems = prepared(cell)
+
+    def to_the_gap(method: str) -> Callable[[], None]:
+        steps = [steps_to(solve(p, cell.iterations, method, x, stop=1e-8).gap, rates.EPS) for p, x in problems]
+
+        def work() -> None:
+            for (problem, optimum), count in zip(problems, steps, strict=True):
+                solve(problem, count, method, optimum)
+
+        return work
+
+    ours, entries = to_the_gap("restricted"), []
+    for peer in ("ista", "fista", "restart"):
+        pair = in_turns(ours, to_the_gap(peer), 5)
+        entries.append(entry("restricted step to a gap of 1e-10, ten designs", *pair, peer, "none: a measurement"))
+    return entries
 
 
 def compilation() -> list[dict]:
@@ -164,6 +186,7 @@ def run() -> list[dict]:
     return [
         against_numpy("cone study, ISTA, 8 designs x 2,000", CONE, 2_000, ">= 10, ours <= 0.5 s", 3),
         against_vmap(),
+        *methods(),
         *compilation(),
         against_numpy(
             "rip study, 9 designs x 10,000", RIP, 10_000, ">= 10, ours <= 1.0 s", 1, noise=0.05, reference_solve=True

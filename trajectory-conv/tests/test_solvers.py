@@ -23,6 +23,7 @@ from trajectory_conv import (
     solvers,
     svm_dual,
 )
+from trajectory_conv.designs import ReplayDraws, target
 from trajectory_conv.geometry import steps_to
 
 
@@ -77,9 +78,9 @@ def working_sets(monkeypatch):
     """The number of coordinates in each compiled run of steps, in order."""
     sizes, original = [], solvers._advance
 
-    def spy(problem, optimum, state, method, steps):
+    def spy(problem, outside, optimum, state, method, steps):
         sizes.append(len(state.x))
-        return original(problem, optimum, state, method, steps)
+        return original(problem, outside, optimum, state, method, steps)
 
     monkeypatch.setattr(solvers, "_advance", spy)
     return sizes
@@ -99,13 +100,34 @@ def test_compressed_runs_equal_plain_runs(regression, working_sets, name, method
     np.testing.assert_array_equal(compressed.faces[compressed.face], plain.faces[plain.face])
 
 
-def test_a_working_set_grows_when_a_coordinate_outside_wakes_up(regression, working_sets):
-    problem, optimum = regression("power_law")[2:]
-    plain = solve(problem, 250, "fista", optimum, compress=False)
+def test_a_working_set_grows_when_a_coordinate_outside_wakes_up(working_sets, monkeypatch):
+    monkeypatch.setattr(solvers, "CHUNK", 10)
+    draws = ReplayDraws(0)
+    matrix = DESIGNS["low_rank"](draws, 60, 120)
+    problem = lasso(matrix, matrix @ target(draws, 120, 4), 0.2)
+    optimum = find_optimum(problem).x
+    plain = solve(problem, 40, "fista", optimum, compress=False)
     working_sets.clear()
-    compressed = solve(problem, 250, "fista", optimum)
-    assert working_sets == sorted(set(working_sets)) and len(working_sets) > 1
+    compressed = solve(problem, 40, "fista", optimum)
+    assert len(working_sets) == 5 and 32 in working_sets  # one of the four chunks was done again
     np.testing.assert_allclose(compressed.error, plain.error, rtol=0, atol=1e-12)
+
+
+def test_the_watch_looks_again_before_a_coordinate_outside_can_wake_up(regression):
+    problem, optimum = regression("gaussian")[2:]
+    *_, outside = solvers._working_set(problem, optimum, optimum != 0, 32)
+    random = np.random.default_rng(0)
+    x = optimum[np.argsort(optimum == 0, kind="stable")][:32]
+    radius = float(outside.radius(jnp.asarray(x)))
+    assert radius > 0
+    for _ in range(100):
+        move = random.normal(size=32)
+        moved = jnp.asarray(x + 0.999 * radius * move / np.linalg.norm(move))
+        assert (jnp.abs(moved @ outside.cross - outside.linear) <= outside.weights).all()
+        watch = solvers._watched(outside, moved, (jnp.asarray(x), jnp.array(radius), jnp.array(False)))
+        assert not watch[2] and float(watch[1]) == radius  # it has not looked
+    woken = solvers._watched(outside, jnp.asarray(x + 1e4), (jnp.asarray(x), jnp.array(radius), jnp.array(False)))[2]
+    assert woken and (jnp.abs((x + 1e4) @ outside.cross - outside.linear) > outside.weights).any()
 
 
 def test_traces_follow_their_definitions(regression):
@@ -198,39 +220,46 @@ def test_the_restricted_step_decreases_the_objective_faster_and_ends_in_the_same
     assert steps_to(restricted.gap, 1e-10) < 0.5 * steps_to(ista.gap, 1e-10)
 
 
-def test_a_step_that_exceeds_the_trusted_curvature_is_rejected(regression):
+def restricted_step(problem, x, age, smoothness):
+    """One restricted step from x, as the solver makes it."""
+    state = solvers._State(x, x, jnp.array(1.0), jnp.array(age), jnp.array(smoothness))
+    image = problem.smooth.image(x)
+    return solvers._restricted(problem, state, image, problem.smooth.gradient(image), problem.step(x))
+
+
+def test_a_step_that_exceeds_the_trusted_curvature_is_rejected_and_mends_it(regression):
     problem, optimum = regression("gaussian")[2:]
-    smooth, regulariser, lipschitz = problem.smooth, problem.regulariser, problem.lipschitz
-    x = jnp.asarray(optimum * 1.01)
-    gradient, safe = problem.gradient(x), problem.step(x)
-
-    def attempt(smoothness):
-        state = solvers._State(x, x, jnp.array(1.0), jnp.array(solvers.PATIENCE + 1), jnp.array(smoothness))
-        new, age, _ = solvers._restricted(smooth, regulariser, lipschitz, state, gradient, safe)
-        assert int(age) == solvers.PATIENCE + 2  # the face is kept
-        return new
-
+    regulariser, x = problem.regulariser, jnp.asarray(optimum * 1.01)
     face = np.flatnonzero(optimum)
-    largest = np.linalg.eigvalsh(np.asarray(smooth.hessian)[np.ix_(face, face)])[-1]
-    accepted = attempt(largest)
-    np.testing.assert_allclose(accepted, regulariser.prox(x - gradient / largest, 1 / largest), rtol=0, atol=1e-15)
-    assert float(jnp.abs(accepted - safe).max()) > 1e-4
-    np.testing.assert_array_equal(attempt(largest / 10), safe)
+    largest = np.linalg.eigvalsh(np.asarray(problem.smooth.hessian)[np.ix_(face, face)])[-1]
+    accepted, image, age, trusted, products = restricted_step(problem, x, solvers.PATIENCE + 1, largest)
+    expected = regulariser.prox(x - problem.gradient(x) / largest, 1 / largest)
+    np.testing.assert_allclose(accepted, expected, rtol=0, atol=1e-15)
+    np.testing.assert_allclose(image, problem.smooth.image(accepted), rtol=0, atol=1e-15)
+    assert float(jnp.abs(accepted - problem.step(x)).max()) > 1e-4
+    assert (int(age), float(trusted), int(products)) == (solvers.PATIENCE + 2, largest, 1)
+    rejected, image, age, trusted, products = restricted_step(problem, x, solvers.PATIENCE + 1, largest / 10)
+    np.testing.assert_array_equal(rejected, problem.step(x))
+    np.testing.assert_allclose(image, problem.smooth.image(rejected), rtol=0, atol=1e-15)
+    assert (int(age), int(products)) == (solvers.PATIENCE + 2, 2) and largest / 10 < float(trusted) <= largest
 
 
 def test_the_trusted_curvature_is_that_of_the_face_after_some_patience(regression):
     problem, optimum = regression("gaussian")[2:]
-    smooth, face = problem.smooth, np.flatnonzero(optimum)
-    x = jnp.asarray(optimum * 1.01)
-    for age, expected in (
-        (solvers.PATIENCE - 2, float(problem.lipschitz)),
-        (solvers.PATIENCE - 1, np.linalg.eigvalsh(np.asarray(smooth.hessian)[np.ix_(face, face)])[-1]),
-    ):
-        state = solvers._State(x, x, jnp.array(1.0), jnp.array(age), problem.lipschitz)
-        trusted = solvers._restricted(
-            smooth, problem.regulariser, problem.lipschitz, state, problem.gradient(x), problem.step(x)
-        )[2]
-        assert float(trusted) == pytest.approx(expected)
+    face, x, lipschitz = np.flatnonzero(optimum), jnp.asarray(optimum * 1.01), float(problem.lipschitz)
+    largest = np.linalg.eigvalsh(np.asarray(problem.smooth.hessian)[np.ix_(face, face)])[-1]
+    *_, early, products = restricted_step(problem, x, solvers.PATIENCE - 2, lipschitz)
+    assert (float(early), int(products)) == (lipschitz, 1)
+    *_, trusted, products = restricted_step(problem, x, solvers.PATIENCE - 1, lipschitz)
+    assert 0.9 * largest < float(trusted) <= largest * (1 + 1e-12) and int(products) == 1 + solvers.POWER_STEPS
+
+
+def test_products_are_counted(regression):
+    problem, optimum = regression("spiked_0.3")[2:]
+    assert solve(problem, 100, "restart", optimum).products.tolist() == [1] * 100
+    products = solve(problem, 500, "restricted", optimum).products
+    assert set(products.tolist()) <= {1, 2, 1 + solvers.POWER_STEPS, 2 + solvers.POWER_STEPS}
+    assert 1 + solvers.POWER_STEPS in products.tolist()
 
 
 @pytest.mark.parametrize("name", DESIGNS)
@@ -333,12 +362,28 @@ def test_equal_runs_give_equal_bits(regression):
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"optimum": np.zeros(120)}, "the optimum given is none: its KKT violation is .*find_optimum"),
+        ({"optimum": np.zeros(3)}, r"optimum has the shape \(3,\): give 120 numbers"),
+        ({"optimum": np.full(120, np.nan)}, "optimum has entries that are not finite"),
+        ({"start": np.zeros((120, 1))}, r"start has the shape \(120, 1\): give 120 numbers"),
+        ({"start": np.full(120, np.inf)}, "start has entries that are not finite"),
+    ],
+)
+def test_points_that_do_not_fit_are_refused(regression, unchecked, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        solve(regression("gaussian").problem, 10, **arguments)
+
+
 def test_a_method_that_does_not_exist_or_does_not_fit_is_refused(regression, unchecked):
     problem = regression("gaussian").problem
     logistic = composite(Logistic(jnp.ones(3)), np.eye(3), WeightedL1(jnp.ones(3)))
     with pytest.raises(ValueError, match="choose from ista, fista, restart, restricted"):
         solve(problem, 10, "newton")
-    with pytest.raises(ValueError, match="choose at least 1"):
-        solve(problem, 0)
+    for iterations in (0, 2.5, np.nan):
+        with pytest.raises(ValueError, match="choose a whole number >= 1"):
+            solve(problem, iterations)
     with pytest.raises(ValueError, match="needs a quadratic f"):
         solve(logistic, 10, "restricted")

@@ -22,16 +22,13 @@ from trajectory_conv.prox import Box, WeightedL1
 
 
 class Quadratic(NamedTuple):
-    """f(x) = x'Hx / 2 - c'x + f0 with H positive semidefinite.
+    """f(x) = x'Hx / 2 - c'x + f0 with H positive semidefinite."""
 
-    A solver may keep only the first k coordinates of x when the others are zero: then `hessian` has k rows.
-    """
-
-    hessian: Float[Array, "k d"]
+    hessian: Float[Array, "d d"]
     linear: Float[Array, " d"]
     constant: Float[Array, ""]
 
-    def image(self, x: Float[ArrayLike, " k"]) -> Float[Array, " d"]:
+    def image(self, x: Float[ArrayLike, " d"]) -> Float[Array, " d"]:
         """Hx."""
         return x @ self.hessian
 
@@ -39,16 +36,15 @@ class Quadratic(NamedTuple):
         """grad f(x) = Hx - c, from the image."""
         return image - self.linear
 
-    def value(self, x: Float[ArrayLike, " k"], image: Float[ArrayLike, " d"]) -> Float[Array, ""]:
+    def value(self, x: Float[ArrayLike, " d"], image: Float[ArrayLike, " d"]) -> Float[Array, ""]:
         """f(x)."""
-        k = x.shape[0]
-        return x @ image[:k] / 2 - self.linear[:k] @ x + self.constant
+        return x @ image / 2 - self.linear @ x + self.constant
 
     def divergence(
-        self, error: Float[ArrayLike, " k"], image: Float[ArrayLike, " d"], reference: Float[ArrayLike, " d"]
+        self, error: Float[ArrayLike, " d"], image: Float[ArrayLike, " d"], reference: Float[ArrayLike, " d"]
     ) -> Float[Array, ""]:
         """f(x) - f(x*) - <grad f(x*), x - x*> = e'He / 2 for the error e = x - x*, without cancellation."""
-        return error @ (image - reference)[: error.shape[0]] / 2
+        return error @ (image - reference) / 2
 
     def curvature(self, x: Float[ArrayLike, " d"]) -> Float[Array, "d d"]:
         """The Hessian H, the same everywhere."""

@@ -7,9 +7,10 @@
                 (ours; the legal step on a face by restricted smoothness, L_S = lambda_max(H_SS))
 
 One compiled `lax.scan` does the steps and emits scalars only, never the iterates. For l1 regularisers it works on a
-*compressed face*: the rows of H for a working set that holds the support and the coordinates nearest to activation.
-The gradient is complete in every step, so a coordinate that wants to become active outside the set is seen, and the
-chunk of steps is done again with a larger set: the iterates are those of the plain method up to rounding.
+*compressed face*: a working set that holds the support and the coordinates nearest to activation. The others are
+watched: each |grad_j f| moves by at most ||H_jS|| ||x - x_0||, and is computed when that could bring it to its weight.
+If one wants to become active the chunk of steps is done again with a larger set: the iterates are those of the plain
+method up to rounding.
 """
 
 import warnings
@@ -31,6 +32,8 @@ SIZES = (32, 128)
 """Sizes of working sets (ours): each one is compiled once, which costs more than a finer choice would save."""
 PATIENCE = 5
 """Equal sign patterns in a row after which `restricted` trusts the face (ours)."""
+POWER_STEPS = 10
+"""Steps of the power method for its L_S (ours): an estimate from below, which the safeguard mends."""
 
 
 class Trace(NamedTuple):
@@ -52,10 +55,13 @@ class Trace(NamedTuple):
     """Index into `faces`."""
     faces: Int8[np.ndarray, "faces d"]
     """The distinct faces that were visited, as `face` of the regulariser names them (the signs, for l1)."""
+    products: Int[np.ndarray, " steps"]
+    """Products with H (or A and A') that the step from x_k takes: 1, but for the restricted step."""
     x: Float[np.ndarray, " d"]
     """x_N."""
     optimum: Float[np.ndarray, " d"]
     """x*."""
+    method: Method
 
 
 class Scalars(NamedTuple):
@@ -79,23 +85,37 @@ class _State(NamedTuple):
     """Curvature that the next step trusts: L, or L_S."""
 
 
+class _Outside(NamedTuple):
+    """The coordinates outside a working set S: zero as long as |grad_j f| <= w_j."""
+
+    cross: Float[Array, "k m"]
+    """H between S and them."""
+    linear: Float[Array, " m"]
+    weights: Float[Array, " m"]
+
+    def radius(self, v: Float[Array, " k"]) -> Float[Array, ""]:
+        """How far v may move before one of them wakes up; negative when one has: min_j (w_j - |grad_j f|) / ||H_jS||."""
+        slack = self.weights - jnp.abs(v @ self.cross - self.linear)
+        return (slack / jnp.linalg.norm(self.cross, axis=0)).min()
+
+
 @jax.jit
 def measure(problem: Problem, points: Float[ArrayLike, "points d"], optimum: Float[ArrayLike, " d"]) -> Scalars:
     """The scalars of a trace at any points."""
-    measured = _measuring(problem, problem.regulariser, optimum)
+    measured = _measuring(problem, optimum)
     return jax.vmap(lambda x: measured(x, problem.smooth.image(x)))(points)
 
 
-def _measuring(problem: Problem, regulariser, optimum):
-    """The function (x, image) -> scalars on the first k coordinates, those of `optimum` and `regulariser`."""
-    smooth, lipschitz, k = problem.smooth, problem.lipschitz, optimum.shape[0]
+def _measuring(problem: Problem, optimum):
+    """The function (x, image) -> scalars."""
+    smooth, regulariser, lipschitz = problem.smooth, problem.regulariser, problem.lipschitz
     image_at_optimum = smooth.image(optimum)
-    gradient_at_optimum = smooth.gradient(image_at_optimum)[:k]
+    gradient_at_optimum = smooth.gradient(image_at_optimum)
     free = regulariser.free(regulariser.face(optimum)).astype(optimum.dtype)
 
     def measured(x, image) -> Scalars:
         error = x - optimum
-        gradient = smooth.gradient(image)[:k]
+        gradient = smooth.gradient(image)
         moved = regulariser.prox(x - gradient / lipschitz, 1 / lipschitz) - x
         change = regulariser.change(x, moved)
         return Scalars(
@@ -111,61 +131,84 @@ def _measuring(problem: Problem, regulariser, optimum):
 
 
 @partial(jax.jit, static_argnames=("method", "steps"))
-def _advance(problem: Problem, optimum, state: _State, method: Method, steps: int):
-    """`steps` steps on the first k coordinates; returns the state, scalars and faces (packed bits of the coordinates
-    above and below zero) before each step, and whether another coordinate woke up.
+def _advance(problem: Problem, outside: _Outside | None, optimum, state: _State, method: Method, steps: int):
+    """`steps` steps; returns the state, and before each step the scalars, the face (packed bits of the coordinates
+    above and below zero) and its number of products, and whether a coordinate outside woke up.
     """
     smooth, regulariser, lipschitz = problem.smooth, problem.regulariser, problem.lipschitz
-    k = state.x.shape[0]
-    inner = jax.tree.map(lambda values: values[:k], regulariser)
-    measured = _measuring(problem, inner, optimum)
+    measured = _measuring(problem, optimum)
 
     def step(carry, _):
-        state, image_previous, woken = carry
-        x, image = state.x, smooth.image(state.x)
-        t, age, smoothness = (1 + jnp.sqrt(1 + 4 * state.t**2)) / 2, state.age, state.smoothness
+        state, image, image_previous, watch = carry
+        x, age, smoothness, products = state.x, state.age, state.smoothness, 1
+        t = (1 + jnp.sqrt(1 + 4 * state.t**2)) / 2
         momentum = (state.t - 1) / t if method in ("fista", "restart") else 0.0
         v = x + momentum * (x - state.previous)
         gradient = smooth.gradient(image + momentum * (image - image_previous))  # the image is linear in x
-        if k < gradient.shape[0]:
-            woken |= (jnp.abs(gradient[k:]) > regulariser.weights[k:]).any()
-        new = inner.prox(v - gradient[:k] / lipschitz, 1 / lipschitz)
+        new = regulariser.prox(v - gradient / lipschitz, 1 / lipschitz)
         if method == "restart":
             t = jnp.where((v - new) @ (new - x) > 0, 1.0, t)
         if method == "restricted":
-            new, age, smoothness = _restricted(smooth, inner, lipschitz, state, gradient[:k], new)
-        face = inner.face(x)
-        emitted = measured(x, image), jnp.packbits(jnp.stack([face > 0, face < 0]), axis=1)
-        return (_State(new, x, t, age, smoothness), image, woken), emitted
+            new, image_new, age, smoothness, products = _restricted(problem, state, image, gradient, new)
+        else:
+            image_new = smooth.image(new)
+        if outside is not None:
+            watch = _watched(outside, v, watch)
+        face = regulariser.face(x)
+        emitted = measured(x, image), jnp.packbits(jnp.stack([face > 0, face < 0]), axis=1), products
+        return (_State(new, x, t, age, smoothness), image_new, image, watch), emitted
 
-    start = (state, smooth.image(state.previous), jnp.array(False))
-    (state, _, woken), (scalars, faces) = jax.lax.scan(step, start, length=steps)
-    return state, scalars, faces, woken
+    watch = (state.x, jnp.zeros(()), jnp.array(False))
+    start = (state, smooth.image(state.x), smooth.image(state.previous), watch)
+    (state, _, _, (_, _, woken)), (scalars, faces, products) = jax.lax.scan(step, start, length=steps)
+    return state, scalars, faces, products, woken
 
 
-def _restricted(smooth, regulariser, lipschitz, state: _State, gradient, safe):
-    """The step of length 1/L_S if the face is old enough and the step keeps to its curvature, else `safe`, that of 1/L.
-
-    Accepted when (x+ - x)'H(x+ - x) <= L_S ||x+ - x||^2: then F decreases as for the step 1/L.
+def _watched(outside: _Outside, v, watch):
+    """The watch (centre, radius, woken): within `radius` of `centre` nobody outside can wake up, farther off one looks
+    again.
     """
-    x = state.x
+    centre, radius, woken = watch
+
+    def look(_):
+        found = outside.radius(v)
+        return v, found, woken | (found < 0)
+
+    return jax.lax.cond(jnp.linalg.norm(v - centre) < radius, lambda _: watch, look, operand=None)
+
+
+def _restricted(problem: Problem, state: _State, image, gradient, safe):
+    """(x+, its image, age, curvature, products): the step of length 1/L_S if the face is old enough and the step keeps
+    to its curvature, else `safe`, that of 1/L.
+
+    Accepted when (x+ - x)'H(x+ - x) <= L_S ||x+ - x||^2: then F decreases at least as for the step 1/L, so certificates
+    hold. Otherwise L_S was too small an estimate (or the face has changed) and is raised to what was seen.
+    """
+    smooth, regulariser, lipschitz, x = problem.smooth, problem.regulariser, problem.lipschitz, state.x
     trial = regulariser.prox(x - gradient / state.smoothness, 1 / state.smoothness)
-    moved = trial - x
-    legal = moved @ smooth.image(moved)[: len(x)] <= state.smoothness * (moved @ moved)
-    new = jnp.where(legal, trial, safe)
+    image_trial, moved = smooth.image(trial), trial - x
+    seen, size = moved @ (image_trial - image), moved @ moved
+    legal = (state.smoothness >= lipschitz) | (seen <= state.smoothness * size)
+    new, image_new = jax.lax.cond(legal, lambda _: (trial, image_trial), lambda _: (safe, smooth.image(safe)), None)
+    trusted = jnp.where(legal, state.smoothness, jnp.minimum(seen / size, lipschitz))
     face = regulariser.face(new)
     same = (face == regulariser.face(x)).all()
     age = jnp.where(same, state.age + 1, 0)
 
-    def on_face(_):
-        mask = regulariser.free(face).astype(x.dtype)
-        largest = jnp.linalg.eigvalsh(smooth.hessian[:, : len(x)] * mask * mask[:, None])[-1]
-        return jnp.where(largest > 0, largest, lipschitz)  # an empty face, or a flat one
+    def largest_eigenvalue(_):
+        free = regulariser.free(face).astype(x.dtype)
 
-    smoothness = jax.lax.cond(
-        age == PATIENCE, on_face, lambda _: jnp.where(same, state.smoothness, lipschitz), operand=None
-    )
-    return new, age, smoothness
+        def power_step(_, v):
+            v = free * smooth.image(v)
+            return v / jnp.maximum(jnp.linalg.norm(v), jnp.finfo(v.dtype).tiny)
+
+        v = jax.lax.fori_loop(0, POWER_STEPS - 1, power_step, free)
+        found = v @ smooth.image(v) / jnp.maximum(v @ v, jnp.finfo(v.dtype).tiny)
+        return jnp.where(found > 0, found, lipschitz)  # an empty face, or a flat one
+
+    estimated = age == PATIENCE
+    smoothness = jax.lax.cond(estimated, largest_eigenvalue, lambda _: jnp.where(same, trusted, lipschitz), None)
+    return new, image_new, age, smoothness, 1 + ~legal + POWER_STEPS * estimated
 
 
 def solve(
@@ -181,51 +224,76 @@ def solve(
 
     Measured against `optimum`, by default that of `find_optimum`. With `stop` the run ends after the chunk in which
     ||R|| falls to it. `compress=False` forbids the working sets.
+
+    Raises ValueError for an `optimum` that is none (gaps would be wrong without notice), a `start` that does not fit, a
+    restricted step for an f that is not quadratic.
     """
     if method not in get_args(Method):
         raise ValueError(f"unknown method {method!r}: choose from {', '.join(get_args(Method))}")
-    if iterations < 1:
-        raise ValueError(f"{iterations} iterations: choose at least 1")
+    if not isinstance(iterations, int | np.integer) or iterations < 1:
+        raise ValueError(f"{iterations} iterations: choose a whole number >= 1")
     if method == "restricted" and not isinstance(problem.smooth, Quadratic):
         raise ValueError("the restricted step needs a quadratic f: take another method")
-    optimum = find_optimum(problem).x if optimum is None else np.asarray(optimum, float)
+    if start is not None:
+        start = _point("start", start, problem)
+    optimum = find_optimum(problem).x if optimum is None else _optimum(optimum, problem)
     chunks = []
     for chunk in _chunks(problem, method, optimum, start, compress, iterations):
         chunks.append(chunk)
         if stop is not None and chunk[0].residual[-1] <= stop:
             break
-    scalars, faces, x = zip(*chunks, strict=True)
+    scalars, faces, products, x = zip(*chunks, strict=True)
     packed, face = _distinct(np.concatenate(faces))
     above, below = np.unpackbits(packed, axis=2, count=problem.dimension).astype(np.int8).swapaxes(0, 1)
-    return Trace(
-        *(np.concatenate(column) for column in zip(*scalars, strict=True)), face, above - below, x[-1], optimum
-    )
+    columns = (np.concatenate(column) for column in zip(*scalars, strict=True))
+    return Trace(*columns, face, above - below, np.concatenate(products), x[-1], optimum, method)
+
+
+def _point(name: str, x, problem: Problem) -> Float[np.ndarray, " d"]:
+    x = np.asarray(x, dtype=float)
+    if x.shape != (problem.dimension,):
+        raise ValueError(f"{name} has the shape {x.shape}: give {problem.dimension} numbers")
+    if not np.isfinite(x).all():
+        raise ValueError(f"{name} has entries that are not finite")
+    return x
+
+
+def _optimum(x, problem: Problem) -> Float[np.ndarray, " d"]:
+    """x, if it is an optimum to 1e-6 of the gradient at zero: warned of where found, a rougher one is a mistake."""
+    x = _point("optimum", x, problem)
+    violation, scale = float(problem.violation(x)), float(jnp.abs(problem.gradient(jnp.zeros_like(x))).max())
+    if violation > 1e-6 * scale:
+        raise ValueError(
+            f"the optimum given is none: its KKT violation is {violation:.1e}; leave it out, or take find_optimum's"
+        )
+    return x
 
 
 def _chunks(problem: Problem, method: Method, optimum, start, compress: bool, iterations: int):
-    """Run in chunks; yields their scalars, their faces (steps, 2, bytes) as packed bits, and the last x."""
+    """Run in chunks; yields their scalars, faces (steps, 2, bytes) as packed bits, numbers of products, and the last x.
+    """
     d = problem.dimension
     x = np.asarray(problem.regulariser.prox(jnp.zeros(d) if start is None else jnp.asarray(start), 0.0))
     previous, t, age, smoothness = x, jnp.array(1.0), jnp.array(0), problem.lipschitz
     compress = compress and isinstance(problem.smooth, Quadratic) and isinstance(problem.regulariser, WeightedL1)
-    order, part, size = np.arange(d), problem, d
+    order, part, outside, size = np.arange(d), problem, None, d
     for done in range(0, iterations, CHUNK):
         steps = min(CHUNK, iterations - done)
         needed = (x != 0) | (previous != 0) | (optimum != 0)
-        sizes = _sizes(int(needed.sum()), d) if compress else (d,)
+        sizes = _sizes(int(needed.sum()), d) if compress and done else (d,)  # faces are large at first, mostly
         for wanted in sizes:
             if wanted != size or needed[order[size:]].any():
-                order, part = _working_set(problem, x, needed, wanted) if wanted < d else (np.arange(d), problem)
+                order, part, outside = _working_set(problem, x, needed, wanted)
                 size = wanted
             rows = order[:size]
             state = _State(x[rows], previous[rows], t, age, smoothness)
-            state, scalars, faces, woken = _advance(part, optimum[rows], state, method, steps)
+            state, scalars, faces, products, woken = _advance(part, outside, optimum[rows], state, method, steps)
             if not woken:
                 break
             size = 0  # this set will not do again
         x, previous = np.zeros(d), np.zeros(d)
         x[rows], previous[rows], t, age, smoothness = state
-        yield Scalars(*map(np.asarray, scalars)), _unfold(np.asarray(faces), rows, d), x
+        yield Scalars(*map(np.asarray, scalars)), _unfold(np.asarray(faces), rows, d), np.asarray(products), x
 
 
 def _sizes(needed: int, d: int):
@@ -234,17 +302,21 @@ def _sizes(needed: int, d: int):
     yield d
 
 
-def _working_set(problem: Problem, x, needed, size: int) -> tuple[Int[np.ndarray, " d"], Problem]:
-    """(order, problem): the needed coordinates come first in `order`, then those closest to activation; the problem is
-    in that order, with `size` rows of H.
+def _working_set(problem: Problem, x, needed, size: int) -> tuple[Int[np.ndarray, " d"], Problem, _Outside | None]:
+    """(order, inside, outside): the needed coordinates come first in `order`, then those closest to activation; the
+    first `size` of them make the problem inside.
     """
+    if size == problem.dimension:
+        return np.arange(size), problem, None
     smooth, weights = problem.smooth, np.asarray(problem.regulariser.weights)
     hessian, linear = np.asarray(smooth.hessian), np.asarray(smooth.linear)
     at = np.flatnonzero(x)
     slack = weights - np.abs(x[at] @ hessian[at] - linear)
     order = np.argsort(np.where(needed, -np.inf, slack), kind="stable")
-    part = Quadratic(jnp.asarray(hessian[order[:size]][:, order]), jnp.asarray(linear[order]), smooth.constant)
-    return order, problem._replace(smooth=part, regulariser=WeightedL1(jnp.asarray(weights[order])))
+    rows, others = order[:size], order[size:]
+    inside = Quadratic(jnp.asarray(hessian[rows][:, rows]), jnp.asarray(linear[rows]), smooth.constant)
+    outside = _Outside(*map(jnp.asarray, (hessian[rows][:, others], linear[others], weights[others])))
+    return order, problem._replace(smooth=inside, regulariser=WeightedL1(jnp.asarray(weights[rows]))), outside
 
 
 def _unfold(packed: UInt8[np.ndarray, "steps 2 bytes"], rows, d: int) -> UInt8[np.ndarray, "steps 2 all_bytes"]:
@@ -332,7 +404,7 @@ def find_optimum(
             return Solution(best, violation, done)
         if (chunk := next(chunks, None)) is None:
             break
-        done, x = done + len(chunk[1]), chunk[2]
+        done, x = done + len(chunk[1]), chunk[-1]
     warnings.warn(
         f"not converged in {done} steps: KKT violation {violation:.1e}, asked for {allowed:.1e}; allow more steps",
         NotConverged,

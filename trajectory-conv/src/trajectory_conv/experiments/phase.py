@@ -168,10 +168,10 @@ def _by_ista(cell: Config, matrix, y, support, lam1, lam2, recovered) -> dict:
 
     if not cell.iterations:
         return {}
-    found, zero = np.zeros_like(recovered), np.zeros(cell.d)
+    found = np.zeros_like(recovered)
     for row, l2 in enumerate(lam2):
         for column, l1 in enumerate(lam1):
-            x = solve(elastic_net(matrix, y, l1, l2), cell.iterations, "ista", zero).x
+            x = solve(elastic_net(matrix, y, l1, l2), cell.iterations, "ista").x
             found[row, column] = np.array_equal(np.abs(x) > 1e-6, support)
     return {"ista_mismatches": int((found != recovered).sum()), "ista_share": found.mean()}
 

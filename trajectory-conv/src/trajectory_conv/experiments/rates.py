@@ -6,8 +6,8 @@ The decisive test of the paper, which the authors' repository does not have. One
 - the certificate of the faces visited, bound_k = delta_0 prod (1 - mu_j / L), against the true gap at every iterate;
 - the measured contraction on the final face against 1 - mu_S / L;
 - contraction and effective condition number before and after identification;
-- what the step 1 / L_S of the face brings: steps to a gap of 1e-10 for ISTA, FISTA, FISTA with restart and the
-  restricted step.
+- what the step 1 / L_S of the face brings: steps to a gap of 1e-10, and products with H, for ISTA, FISTA, FISTA with
+  restart and the restricted step.
 
 Expect 10 s per cell on one core.
 """
@@ -82,9 +82,18 @@ def run(cell: Config, scratch: Path) -> list[dict]:
             **_speed(problem, traces["ista"], optimum),
             **_fista_rate(problem, traces["fista"]),
             **{f"steps_{method}": steps_to(trace.gap, EPS) for method, trace in traces.items()},
+            "products_restricted": _products(traces["restricted"]),
             **_curves(problem, traces, cell.curve),
         })  # fmt: skip
     return records
+
+
+def _products(trace) -> int | None:
+    """Products with H up to the gap: steps, rejected ones twice, and those of the estimates of L_S."""
+    from trajectory_conv.geometry import steps_to
+
+    steps = steps_to(trace.gap, EPS)
+    return None if steps is None else int(trace.products[:steps].sum())
 
 
 def _speed(problem, trace, optimum) -> dict:

@@ -94,7 +94,7 @@ class _Outside(NamedTuple):
     weights: Float[Array, " m"]
 
     def radius(self, v: Float[Array, " k"]) -> Float[Array, ""]:
-        """min_j (w_j - |grad_j f|) / ||H_jS||: how far v may move before one of them wakes up; negative when one has."""
+        """min_j (w_j - |grad_j f|) / ||H_jS||: how far v may move before one wakes up; negative when one has."""
         slack = self.weights - jnp.abs(v @ self.cross - self.linear)
         return (slack / jnp.linalg.norm(self.cross, axis=0)).min()
 
@@ -270,7 +270,7 @@ def _optimum(x, problem: Problem) -> Float[np.ndarray, " d"]:
 
 
 def _chunks(problem: Problem, method: Method, optimum, start, compress: bool, iterations: int):
-    """Run in chunks; yields their scalars, faces (steps, 2, bytes) as packed bits, numbers of products, and the last x."""
+    """Run in chunks; yields scalars, faces (steps, 2, bytes) as packed bits, numbers of products, and the last x."""
     d = problem.dimension
     x = np.asarray(problem.regulariser.prox(jnp.zeros(d) if start is None else jnp.asarray(start), 0.0))
     previous, t, age, smoothness = x, jnp.array(1.0), jnp.array(0), problem.lipschitz

@@ -132,3 +132,43 @@ def test_the_witness_of_a_full_support_only_needs_the_signs():
     lost = primal_dual_witness(active, none, linear, empty, np.sign(linear), 0.6, 0.0)
     np.testing.assert_allclose(kept.coefficients, [0.6, -0.1], atol=1e-15)
     assert kept.recovered and not lost.recovered
+
+
+EYE, CROSS, ONES = np.eye(2), np.ones((3, 2)), np.ones(2)
+REFUSED = {
+    "budget 0": (lambda: unconstrained_split(0.0, 1.0), "budget = 0.0: choose a penalty budget > 0"),
+    "budget NaN": (lambda: unconstrained_split(np.nan, 1.0), "choose a penalty budget > 0"),
+    "norm < 0": (lambda: unconstrained_split(1.0, -1.0), "cross_norm = -1.0: give a norm, >= 0"),
+    "constrained, below the floor": (
+        lambda: constrained_split(1.0, 0.1, 1.0),
+        "budget = 1.0 <= noise floor 1.0: nothing",
+    ),
+    "constrained, NaN floor": (lambda: constrained_split(1.0, 0.1, np.nan), "floor = nan: give a noise floor >= 0"),
+    "coupled, below the floor": (lambda: coupled_split(0.5, 0.1, EYE, CROSS, ONES, 1.0), "choose a larger budget"),
+    "coupled, budget < 0": (lambda: coupled_split(-0.5, 0.1, EYE, CROSS, ONES, 0.0), "choose a larger budget"),
+    "threshold, blocks": (lambda: statistical_threshold(ONES, EYE, CROSS.T, ONES, 0.1), "give G_SS .s, s."),
+    "threshold, target": (lambda: statistical_threshold(ONES, EYE, CROSS, np.ones(3), 0.1), "3 targets for 2 active"),
+    "threshold, NaN": (lambda: statistical_threshold(ONES, EYE, CROSS, np.nan * ONES, 0.1), "target has entries that"),
+    "threshold, lambda_2 < 0": (lambda: statistical_threshold(-ONES, EYE, CROSS, ONES, 0.1), "give numbers >= 0"),
+    "witness, blocks": (
+        lambda: primal_dual_witness(EYE, CROSS.T, ONES, np.ones(3), ONES, 0.1, 0.0),
+        "give G_SS .s, s.",
+    ),
+    "witness, one sign": (
+        lambda: primal_dual_witness(EYE, CROSS, ONES, np.ones(3), np.ones(1), 0.1, 0.0),
+        "linear, signs and linear_off are .2,., .1,. and .3,.: give s, s and m numbers",
+    ),
+}
+
+
+@pytest.mark.parametrize(("make", "message"), REFUSED.values(), ids=REFUSED)
+def test_budgets_and_systems_that_make_no_sense_are_refused(make, message, unchecked):
+    with pytest.raises(ValueError, match=message) as refusal:
+        make()
+    assert "\n" not in str(refusal.value)
+
+
+def test_the_witness_wants_the_given_signs():
+    linear, empty = np.array([1.0, -0.5]), np.zeros(0)
+    other = primal_dual_witness(np.eye(2), np.zeros((0, 2)), linear, empty, np.ones(2), 0.1, 0.0)
+    assert (other.coefficients != 0).all() and not other.recovered  # the support is the same

@@ -79,6 +79,21 @@ def test_the_duality_gap_is_nan_where_no_dual_point_is_known():
     assert np.isnan(duality_gap(np.zeros(D), nnls(A, Y)))  # some gradient points to infinity
 
 
+@pytest.mark.parametrize("share", [0.0, 0.5])  # of ||y||^2 / (2n)
+def test_the_duality_gap_is_nan_for_a_constant_that_makes_f_negative(share):
+    problem = PROBLEMS["lasso"]
+    smooth = problem.smooth._replace(constant=share * problem.smooth.constant)
+    for x in (np.zeros(D), *near(problem, find_optimum(problem).x, 1.0)):
+        assert np.isnan(duality_gap(x, problem._replace(smooth=smooth)))
+
+
+def test_a_larger_constant_only_loosens_the_duality_gap():
+    problem = PROBLEMS["lasso"]
+    larger = problem._replace(smooth=problem.smooth._replace(constant=2 * problem.smooth.constant))
+    for x in near(problem, find_optimum(problem).x, 1.0):
+        assert duality_gap(x, larger) >= duality_gap(x, problem)
+
+
 @pytest.mark.parametrize("method", ["ista", "restricted"])
 @pytest.mark.parametrize("name", ["gaussian", "ar1_0.7", "spiked_0.3"])
 def test_predicted_iterations_are_enough_and_not_many_more_than_needed(regression, name, method):
@@ -124,9 +139,7 @@ def test_the_certificate_of_an_optimum_describes_its_face(regression):
     block = np.asarray(problem.smooth.hessian)[np.ix_(optimum != 0, optimum != 0)]
     mu, smoothness = np.linalg.eigvalsh(block)[[0, -1]]
     np.testing.assert_array_equal(point.pattern, np.sign(optimum))
-    assert (point.face.size, point.face.mu, point.face.smoothness) == pytest.approx(
-        (len(block), mu, smoothness)
-    )
+    assert (point.face.size, point.face.mu, point.face.smoothness) == pytest.approx((len(block), mu, smoothness))
     assert point.condition == pytest.approx(float(problem.lipschitz) / mu)
     assert point.rate.iterate == pytest.approx(1 - mu / float(problem.lipschitz))
     assert point.on_optimal_face and point.violation < 1e-14 and point.duality_gap < 1e-13
@@ -145,7 +158,8 @@ def test_a_rank_deficient_face_is_named():
 def test_a_coordinate_on_the_brink_has_margin_zero():
     problem = lasso(np.sqrt(2) * np.eye(2), np.array([1.0, 0.25]) * np.sqrt(2), 0.25)  # c = (1, lambda), H = I
     point = certify(np.array([0.75, 0.0]), problem)
-    assert point.on_optimal_face and abs(point.margin) < 1e-15 and point.violation < 1e-15
+    assert point.on_optimal_face and point.margin == 0.0 and point.violation < 1e-15
+    assert "margin 0: the face need not be identified in finitely many steps" in str(point)
     assert identification_radius(problem, np.array([0.75, 0.0])) == pytest.approx(0.0, abs=1e-15)
 
 
@@ -153,7 +167,7 @@ def test_zero_as_the_optimum_has_an_empty_face_and_the_rate_zero():
     point = certify(np.zeros(D), lasso(A, Y, 100.0))
     assert point.on_optimal_face and point.face.size == 0 and point.violation == 0.0
     assert point.rate.iterate == point.rate.restricted == 0.0 and point.iterations(1e-10) == (0, 0)
-    assert "nan" not in str(point)
+    assert "nan" not in str(point) and "no contraction to predict: the face is a single point" in str(point)
 
 
 def test_a_point_of_a_face_without_curvature_is_certified():
@@ -161,11 +175,23 @@ def test_a_point_of_a_face_without_curvature_is_certified():
     point = certify(np.array([0.7, 0.3]), problem)
     assert point.on_optimal_face and point.face.rank_deficient and point.face.mu == 1.0
     assert point.gap == pytest.approx(0.02)
+    flat = certify(np.array([0.0, 0.3]), box_qp(np.diag([1.0, 0.0]), np.array([-0.5, 0.0]), 0.0, 1.0))
+    assert flat.on_optimal_face and "no contraction to predict: f has no curvature on the face" in str(flat)
     only = certify(np.array([0.0, 0.3]), problem)
     assert not only.on_optimal_face and only.face.size == 1 and only.violation == 0.5
 
 
+def test_no_restricted_step_is_predicted_where_solve_refuses_it():
+    problem = PROBLEMS["logistic"]
+    optimum = find_optimum(problem).x
+    point = certify(optimum + 1e-6 * (optimum != 0), problem)
+    assert point.on_optimal_face and point.iterations(1e-16).ista > 0
+    assert point.iterations(1e-16).restricted is None and "1/L_S" not in str(point)
+
+
 REFUSED = {
+    "gap, shape": (lambda: duality_gap(np.zeros(3), PROBLEMS["lasso"]), "give 20 numbers"),
+    "tol NaN": (lambda: certify(np.zeros(D), PROBLEMS["lasso"], np.nan), "tol = nan: choose a tolerance >= 0"),
     "shape": (lambda: certify(np.zeros(3), PROBLEMS["lasso"]), "give 20 numbers"),
     "NaN": (lambda: certify(np.full(D, np.nan), PROBLEMS["lasso"]), "not finite"),
     "infinite": (lambda: certify(np.full(D, np.inf), PROBLEMS["lasso"]), "not finite"),

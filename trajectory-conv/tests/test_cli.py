@@ -238,11 +238,14 @@ def test_what_a_user_can_mend_ends_in_one_line(arguments, says, trajectory_conv,
         "rates --designs gaussian --n 40 --d 60 --s 3 --iterations 300 --lam 100",  # the optimum is zero
         "leverage --alpha 100 --iterations 300",  # so it is here
         "hoffman --part stability --n 40 --d 60 --s 3 --trials 2 --lam 100",
+        "leverage --data arcene --file {two} --iterations 300",  # both features are active
+        "svm --tasks rbf_wide --rows 5 --iterations 1",  # no step to judge
         "phase --noise 100 --n 60 --d 80 --s 3 --lam1-points 3 --lam2-points 3 --budgets 5",  # noise beyond all budgets
     ],
 )
 def test_settings_that_the_data_do_not_bear_end_in_one_line(arguments, trajectory_conv, tmp_path):
-    done = trajectory_conv("run", "--out", tmp_path, *arguments.split())
+    (two := tmp_path / "two.csv").write_text("a,b,label\n1,2,0\n3,5,1\n2,9,1\n4,1,0\n")
+    done = trajectory_conv("run", "--out", tmp_path, *arguments.format(two=two).split())
     assert done.returncode == 2, (done.stdout + done.stderr)[-2000:]
     (line,) = [line for line in done.stderr.splitlines() if line.startswith("trajectory-conv: ")]
     assert "choose" in line and "Traceback" not in done.stderr
@@ -258,6 +261,8 @@ def test_settings_that_the_data_do_not_bear_end_in_one_line(arguments, trajector
         ("leverage --tau 1.5", "tau = (1.5,); choose thresholds in (0, 1)"),
         ("leverage --data arcene", "give the path of your copy as file (--file)"),
         ("hoffman --n 5", "G_SS is singular beyond min(n, d) = 5"),
+        ("convergence --solver", "solver is empty; choose at least one of lasso"),
+        ("svm --rows 2", "rows = 2, cancer_rows = 200; choose 3 or more"),
         ("svm --tasks nothing", "unknown task 'nothing'; choose from linear_soft"),
     ],
 )

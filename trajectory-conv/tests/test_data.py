@@ -145,6 +145,11 @@ def test_a_problem_without_two_classes_is_refused_with_their_number(tmp_path, la
     assert f"found {count}" in refusal(arcene, tmp_path / "arcene.csv")
 
 
+def test_constant_features_are_nothing_to_learn_from(tmp_path):
+    (tmp_path / "arcene.csv").write_text(csv([["5", "5", "1", label] for label in "0101"]))
+    assert "constant features only" in refusal(arcene, tmp_path / "arcene.csv")
+
+
 @pytest.mark.parametrize("load", [arcene, golub])
 def test_an_absent_file_is_named_with_the_place_to_get_it(tmp_path, load):
     message = refusal(load, tmp_path / "absent")

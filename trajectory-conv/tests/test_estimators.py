@@ -111,12 +111,33 @@ def test_parameters_survive_cloning_and_a_grid_search():
     [
         (Lasso(0.0), "alpha = 0.0: choose a penalty > 0"),
         (Lasso(float("nan")), "choose a penalty > 0"),
+        (Lasso(float("inf")), "choose a penalty > 0"),
+        (Lasso("0.1"), "alpha = '0.1': choose a penalty > 0"),
+        (Lasso(None), "alpha = None: choose a penalty > 0"),
+        (Lasso(np.ones(2)), "choose a penalty > 0"),
+        (ElasticNet(0.1, "half"), "l1_ratio = 'half': choose 0 < l1_ratio <= 1"),
+        (ElasticNet(0.1, float("nan")), "choose 0 < l1_ratio <= 1"),
+        (Lasso(0.1, tol=-1.0), "tol = -1.0: choose a tolerance >= 0"),
+        (Lasso(0.1, tol=float("nan")), "choose a tolerance >= 0"),
+        (Lasso(0.1, tol="small"), "tol = 'small': choose a tolerance >= 0"),
+        (Lasso(0.1, max_iter=0), "max_iter = 0: choose a whole number >= 1"),
+        (Lasso(0.1, max_iter=1e3), "max_iter = 1000.0: choose a whole number >= 1"),
         (ElasticNet(0.1, 0.0), "choose 0 < l1_ratio <= 1"),
         (ElasticNet(0.1, 1.5), "choose 0 < l1_ratio <= 1"),
         (Lasso(0.1, penalty_weights=np.ones(3)), "3 weights for 20 columns"),
         (Lasso(0.1, penalty_weights=np.zeros(20)), "choose weights > 0"),
+        (Lasso(0.1, penalty_weights=-np.ones(20)), "choose weights > 0"),
+        (Lasso(0.1, penalty_weights=np.full(20, np.nan)), "weights has entries that are not finite"),
     ],
 )
 def test_bad_parameters_are_refused_at_fit(model, message, unchecked):
     with pytest.raises(ValueError, match=message):
         model.fit(X, Y)
+
+
+def test_complex_data_are_refused():
+    for x, y in ((X + 1j, Y), (X, Y + 1j)):
+        with pytest.raises(ValueError, match="[Cc]omplex data not supported"):
+            Lasso(0.1).fit(x, y)
+    with pytest.raises(ValueError, match="[Cc]omplex data not supported"):
+        fit(Lasso(0.1)).predict(X + 1j)

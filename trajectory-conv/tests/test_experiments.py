@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from oracles import cells, iterates, objective
 
+from repro_shared import UserError
 from trajectory_conv.cli import EXPERIMENTS
 from trajectory_conv.experiments import cone, convergence, hoffman, leverage, phase, rates, svm, theory
 from trajectory_conv.experiments.instances import Instances, instances, thinned
@@ -59,6 +60,14 @@ def test_the_error_bound_degrades_in_proportion_to_the_move_along_the_null_space
     assert ratios[3] / ratios[2] == pytest.approx(10, rel=0.05) and ratios[3] > 100 * ratios[0]
 
 
+def test_tiny_settings_of_the_theory_end_in_numbers_or_in_advice(tmp_path):
+    one_step, two = theory.run(theory.Config(part="descent", n=5, d=30, leading=(1, 2), points=500), tmp_path)
+    assert one_step["measured"] == one_step["predicted"] == 0  # the leading eigenvalue is L: over after one step
+    assert two["measured"] == pytest.approx(two["predicted"], rel=1e-6) and 0 < two["predicted"] < 1
+    with pytest.raises(UserError, match=r"scale = 1e-09: no point has a gap above 1e-09; choose a larger scale"):
+        theory.run(theory.Config(points=20, scale=(1e-9,)), tmp_path)
+
+
 # ---- convergence, cone and rates: against textbook loops
 
 
@@ -75,6 +84,11 @@ def test_hit_times_are_those_of_a_textbook_ista(stream):
         for level in (1e-2, 1e-4, 1e-6, 1e-8, 1e-10):
             expected = int((gap <= level).argmax()) if (gap <= level).any() else None
             assert record[f"steps_{level:.0e}"] == expected
+        best = find_optimum(lasso(instance.matrix, instance.y, cell.lam)).x
+        slope = instance.matrix.T @ (instance.matrix @ best - instance.y) / cell.n
+        exact = ((path - best) @ instance.matrix.T) ** 2 / (2 * cell.n)  # F(x) - F* as a sum of terms >= 0
+        below = exact.sum(1) + (cell.lam * (np.abs(path) - np.abs(best)) + slope * (path - best)).sum(1) <= 1e-15
+        assert record["steps_1e-15"] == (int(below.argmax()) if below.any() else None)
         np.testing.assert_allclose(record["gap"], gap[record["step"]], rtol=1e-9, atol=1e-14)
         assert record["last_objective"] == pytest.approx(values[-1], abs=1e-14)
         assert record["step"][-1] == cell.iterations - 1 and record["gap_start"] == pytest.approx(gap[0], rel=1e-12)
@@ -260,6 +274,7 @@ def test_presets_have_eight_and_thirty_seeds_of_our_own_and_no_cell_twice(experi
         (convergence, {"noise": -0.1}, "noise = -0.1; choose a standard deviation >= 0"),
         (convergence, {"lam2": 0.0}, "lam2 = 0.0; choose numbers > 0"),
         (theory, {"part": "nothing"}, "unknown part 'nothing'; choose from pointwise"),
+        (theory, {"points": 1}, "points = 1: there is no step to judge; choose at least 2"),
         (theory, {"leading": (5, 61)}, "choose numbers up to d = 60"),
         (theory, {"leading": ()}, "leading.*choose"),
         (theory, {"radius": (0.0,)}, "radius = (0.0,); choose numbers > 0"),

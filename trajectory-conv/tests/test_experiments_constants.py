@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from oracles import cells, iterates, kkt_norms, objective
 
+from repro_shared import UserError
 from trajectory_conv.designs import DESIGNS, normalise, target
 from trajectory_conv.experiments import hoffman, leverage, phase
 from trajectory_conv.hoffman import affine_hoffman
@@ -30,14 +31,17 @@ def test_constants_for_growing_dimension_are_those_of_the_whole_matrix(stream):
         assert record["h1"] <= record["upper1"] * (1 + 1e-12) and record["hinf"] == pytest.approx(record["upperinf"])
 
 
-def test_constants_over_random_supports_are_those_of_each_support():
-    cell, found = cells(hoffman, part="supports", stream="keys")[0]
+@pytest.mark.parametrize("stream", ["replay", "keys"])
+def test_constants_over_random_supports_are_those_of_each_support(stream):
+    cell, found = cells(hoffman, part="supports", stream=stream)[0]
     draws, matrices = hoffman._draws(cell), {}
     for name in cell.design:
         matrices[name] = DESIGNS[name](draws, 50, 80)
         target(draws, 80, 1)
     for record in found:
-        supports = [draws.subset(80, record["s"]) for _ in range(cell.trials)]
+        supports = hoffman._subsets(cell, draws, 80, record["s"])
+        assert supports.shape == (50, record["s"]) and all(len(set(support)) == record["s"] for support in supports)
+        assert set(supports.ravel()) <= set(range(80)) and len(set(supports.ravel())) > 40
         matrix, values = matrices[record["design"]], record["constants"]
         gram = matrix.T @ matrix / 50
         for support, value in list(zip(supports, values, strict=True))[:5]:
@@ -52,27 +56,50 @@ def test_constants_over_random_supports_are_those_of_each_support():
         assert record["max_over_median"] == pytest.approx(values.max() / np.median(values), rel=1e-14)
 
 
-def test_bound_ratios_are_at_least_one_and_those_of_the_whole_matrix():
-    ((cell, found),) = cells(hoffman, part="tightness")
+@pytest.mark.parametrize("stream", ["replay", "keys"])
+def test_bound_ratios_are_at_least_one_and_those_of_the_whole_matrix(stream):
+    cell, found = cells(hoffman, part="tightness", stream=stream)[-1]
     draws = hoffman._draws(cell)
     for record in found:
-        exact = []
+        trials = {"upper": [], "cross": [], "leverage": []}
         for _ in range(cell.trials):
             matrix = DESIGNS[record["design"]](draws, 50, 80)
             target(draws, 80, 4)
-            exact.append((matrix, draws.subset(80, 4)))
-        upper = []
-        for matrix, support in exact:
+            support = draws.subset(80, 4)
             gram = matrix.T @ matrix / 50
-            p = np.linalg.inv(gram[np.ix_(support, support)])
-            b = np.delete(gram[:, support], support, axis=0) @ p / 0.1
-            size = np.sqrt(np.linalg.norm(p, 2) ** 2 + 100 + np.linalg.norm(b, 2) ** 2)
-            upper.append(size / kkt_norms(matrix, support, 0.1)[0])
-        expected = [np.median(upper), min(upper), max(upper)]
-        np.testing.assert_allclose([record[f"{name}_2"] for name in ("median", "min", "max")], expected, rtol=1e-11)
-        for norm in ("1", "2", "inf", "2_lower"):
+            active, cross = gram[np.ix_(support, support)], np.delete(gram[:, support], support, axis=0)
+            p = np.linalg.inv(active)
+            size = np.sqrt(np.linalg.norm(p, 2) ** 2 + 100 + np.linalg.norm(cross @ p / 0.1, 2) ** 2)
+            trials["upper"].append(size / kkt_norms(matrix, support, 0.1)[0])
+            trials["cross"].append(np.linalg.norm(cross, 2))
+            projected = matrix[:, support] @ np.linalg.pinv(matrix[:, support]) @ np.delete(matrix, support, axis=1)
+            bound = np.sqrt(np.linalg.norm(active, 2)) * np.linalg.norm(projected) / np.sqrt(50)
+            trials["leverage"].append(bound / trials["cross"][-1])
+        for norm, values in (("2", trials["upper"]), ("cross", trials["cross"]), ("leverage", trials["leverage"])):
+            expected = [np.median(values), min(values), max(values)]
+            np.testing.assert_allclose([record[f"{of}_{norm}"] for of in ("median", "min", "max")], expected, rtol=1e-9)
+        for norm in ("1", "2", "inf", "2_lower", "leverage"):
             assert 1 - 1e-12 <= record[f"min_{norm}"] <= record[f"median_{norm}"] <= record[f"max_{norm}"]
         assert record["max_inf"] == pytest.approx(1, rel=1e-12)
+        assert record["min_cross"] > 0.1 and record["weyl_finite"] == 0  # ||G_(S^c S)|| < lambda would make it finite
+
+
+def test_weyls_bound_is_finite_where_active_and_inactive_columns_are_orthogonal(tmp_path):
+    settings = dict(part="tightness", n=(60,), d=(40,), s=(4,), trials=2)
+    orthogonal, gaussian = hoffman.run(hoffman.Config(design=("orthonormal", "gaussian"), **settings), tmp_path)
+    assert (orthogonal["weyl_finite"], gaussian["weyl_finite"]) == (100, 0)
+    (whole,) = hoffman.run(hoffman.Config(**settings | {"d": (4,)}), tmp_path)  # no inactive column
+    assert whole["weyl_finite"] == 100 and whole["max_leverage"] == whole["max_2"] == 1
+
+
+@pytest.mark.parametrize("part", ["ambient", "supports", "tightness", "stability"])
+def test_a_singular_support_is_refused_with_advice(part, tmp_path):
+    cell = hoffman.Config(part=part, design=("low_rank",), n=(50,), d=(80,), s=(20,), trials=2)
+    if part == "stability":  # a LASSO optimum has no more non-zeros than the design has dimensions
+        assert hoffman.run(cell, tmp_path)
+        return
+    with pytest.raises(UserError, match="design low_rank: G_SS is singular on a support of s = 20.*a smaller s"):
+        hoffman.run(cell, tmp_path)
 
 
 def test_perturbed_solutions_move_less_than_the_bound_and_exactly_as_predicted():

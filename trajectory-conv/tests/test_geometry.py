@@ -5,7 +5,7 @@ from functools import partial
 import numpy as np
 import pytest
 
-from trajectory_conv import find_optimum, lasso, measure, nnls, solve, svm_dual
+from trajectory_conv import elastic_net, find_optimum, lasso, measure, nnls, solve, svm_dual
 from trajectory_conv.geometry import (
     Face,
     cone_ratio,
@@ -56,9 +56,8 @@ def trace_of(signs, optimum, error=None):
     """A hand-made trace with the given faces, one row a step."""
     faces, number = np.unique(np.asarray(signs, np.int8), axis=0, return_inverse=True)
     error = np.ones(len(signs)) if error is None else error
-    return Trace(
-        error**2, error, error, error, error, error, number.ravel(), faces, np.zeros(len(optimum)), np.asarray(optimum)
-    )
+    face, x = number.ravel(), np.zeros(len(optimum))
+    return Trace(error**2, *5 * [error], face, faces, np.ones_like(face), x, np.asarray(optimum), "ista")
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -66,8 +65,8 @@ def test_growth_and_error_bounds_imply_pl_at_every_point(regression, name):
     problem, optimum = regression(name)[2:]
     lipschitz = float(problem.lipschitz)
     pl, error_bound, growth = ratios(measure(problem, cloud(optimum), optimum))
-    assert (pl >= [pl_from_growth(q, lipschitz) * (1 - 1e-9) for q in growth]).all()
-    assert (pl >= [pl_from_error_bound(nu, lipschitz) * (1 - 1e-9) for nu in error_bound]).all()
+    assert (pl >= pl_from_growth(growth, lipschitz) * (1 - 1e-9)).all()
+    assert (pl >= pl_from_error_bound(error_bound, lipschitz) * (1 - 1e-9)).all()
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -76,7 +75,7 @@ def test_growth_after_the_step_implies_an_error_bound_before_it(regression, name
     points, lipschitz = cloud(optimum)[::5], float(problem.lipschitz)
     growth = ratios(measure(problem, np.array([problem.step(x) for x in points]), optimum))[2]
     error_bound = ratios(measure(problem, points, optimum))[1]
-    assert (error_bound >= [error_bound_from_growth(q, lipschitz) * (1 - 1e-9) for q in growth]).all()
+    assert (error_bound >= error_bound_from_growth(growth, lipschitz) * (1 - 1e-9)).all()
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -108,6 +107,24 @@ def test_formulas_of_the_implications():
     assert error_bound_from_pl(2.0, 3.0) == pytest.approx(error_bound_from_growth(growth_from_pl(2.0), 3.0))
 
 
+@pytest.mark.parametrize(
+    "formula",
+    [
+        partial(pl_from_growth, lipschitz=3.0),
+        partial(pl_from_error_bound, lipschitz=3.0),
+        growth_from_pl,
+        partial(error_bound_from_pl, lipschitz=3.0),
+        partial(error_bound_from_growth, lipschitz=3.0),
+    ],
+)
+def test_implications_take_one_constant_or_one_for_each_point(formula):
+    constants = np.array([[0.1, 2.0, 6.0], [6.1, 8.0, 100.0]])
+    one_by_one = [[formula(float(value)) for value in row] for row in constants]
+    assert all(isinstance(value, float) for row in one_by_one for value in row)
+    np.testing.assert_array_equal(formula(constants), one_by_one)
+    assert pl_from_growth(np.zeros(2), 3.0).tolist() == [0.0, 0.0]  # no division by q = 0
+
+
 def test_restricted_constants_are_the_smallest_ratios_and_skip_points_at_the_optimum(regression):
     problem, optimum = regression("gaussian")[2:]
     points = cloud(optimum)
@@ -127,6 +144,21 @@ def test_the_certificate_bounds_every_iterate(regression, name):
     assert (trace.gap[kept] <= bound[kept] * (1 + 1e-9)).all()
     np.testing.assert_allclose(condition[mu > 0] * mu[mu > 0], float(problem.lipschitz))
     assert (condition[mu == 0] == np.inf).all() and (np.diff(bound)[mu[:-1] == 0] == 0).all()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_certificate_bounds_the_restricted_step_too(regression, name):
+    problem, optimum = regression(name)[2:]
+    trace = solve(problem, 3000, "restricted", optimum)
+    bound, kept = trajectory_certificate(problem, trace).bound, trace.gap > 1e-13
+    assert (trace.gap[kept] <= bound[kept] * (1 + 1e-9)).all() and bound[-1] < 0.9 * bound[0]
+
+
+@pytest.mark.parametrize("method", ["fista", "restart"])
+def test_fista_has_no_certificate(regression, method):
+    problem, optimum = regression("gaussian")[2:]
+    with pytest.raises(ValueError, match=f"does not hold for {method}.*take ista or restricted"):
+        trajectory_certificate(problem, solve(problem, 10, method, optimum))
 
 
 def test_twice_the_constants_would_be_refuted_by_the_iterates():
@@ -255,6 +287,21 @@ def test_local_rates_follow_from_the_spectrum_of_the_face(regression):
     values = np.linalg.svd(regression("gaussian").matrix[:, optimum != 0], compute_uv=False)
     assert (face.mu, face.smoothness) == pytest.approx((values[-1] ** 2 / 60, values[0] ** 2 / 60))
     assert face.hoffman(60) == pytest.approx(1 / values[-1])
+
+
+@pytest.mark.parametrize("lam2", [0.0, 0.3])
+@pytest.mark.parametrize("copies", [1, 2])
+def test_the_hoffman_constant_of_a_face_is_that_of_its_stacked_columns(regression, lam2, copies):
+    """[A; sqrt(n lambda_2) I], with which the elastic net is least squares; the smallest positive singular value."""
+    matrix, y = regression("gaussian")[:2]
+    problem = elastic_net(np.hstack([matrix] * copies), y, 0.1, lam2)
+    face = face_geometry(problem, optimum := find_optimum(problem).x)
+    stacked = np.vstack([np.hstack([matrix] * copies), np.sqrt(60 * lam2) * np.eye(120 * copies)])[:, optimum != 0]
+    values = np.linalg.svd(stacked, compute_uv=False)
+    smallest = values[values > 1e-6 * values[0]][-1]
+    assert face.rank_deficient == (len(values) > (values > 1e-6 * values[0]).sum())
+    assert face.hoffman(60) == pytest.approx(1 / smallest, rel=1e-9)
+    assert face.mu == pytest.approx(1 / (60 * face.hoffman(60) ** 2))
 
 
 def test_an_empty_face_is_reached_in_one_step_and_has_rate_zero():

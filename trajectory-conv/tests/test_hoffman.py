@@ -83,6 +83,69 @@ def test_batched_supports_equal_a_loop_over_them():
         np.testing.assert_allclose(getattr(batched, name), [getattr(one, name) for one in looped], rtol=1e-12)
 
 
+def test_a_singular_block_has_an_infinite_constant_alone_and_in_a_batch():
+    draws = ReplayDraws(0)
+    matrix = gaussian(draws, 10, 30)
+    on = np.arange(30) < 12  # more columns than rows
+    singular, cross = blocks(matrix, on)
+    assert np.isinf(affine_hoffman(singular, cross, 0.1, 0.0)).all()
+    assert np.isinf(affine_hoffman_2(singular, cross.T @ cross, 0.1, 0.0))
+    assert weighted_affine_hoffman_2(singular, cross, np.ones(18)) == np.inf
+    assert np.isinf(affine_hoffman(np.ones((2, 2)), np.zeros((0, 2)), 0.1, 0.0)).all()  # no inverse at all
+    assert np.isfinite(affine_hoffman(singular, cross, 0.1, 0.01)).all()
+    batch = np.stack([singular, singular + np.eye(12)])
+    h2 = jax.vmap(affine_hoffman, (0, None, None, None))(batch, cross, 0.1, 0.0).h2
+    assert h2[0] == np.inf and h2[1] == pytest.approx(float(affine_hoffman(batch[1], cross, 0.1, 0.0).h2))
+
+
+def test_without_active_features_the_constant_is_one_over_lambda():
+    none = np.zeros((0, 0))
+    found = affine_hoffman(none, np.zeros((5, 0)), 0.1, 0.0)
+    np.testing.assert_allclose(found[:7], 10.0)
+    assert found.interaction == found.curvature == 0 and affine_hoffman_2(none, none, 0.1, 0.0) == 10
+    assert weighted_affine_hoffman_2(none, np.zeros((3, 0)), np.array([0.5, 1.0, 2.0])) == 2
+
+
+EYE, CROSS = np.eye(2), np.ones((3, 2))
+REFUSED = {
+    "lambda 0": (lambda: affine_hoffman(EYE, CROSS, 0.0, 0.0), "lambda = 0.0: choose an l1 penalty > 0"),
+    "lambda NaN": (lambda: affine_hoffman(EYE, CROSS, np.nan, 0.0), "choose an l1 penalty > 0"),
+    "lambda_2 < 0": (lambda: affine_hoffman(EYE, CROSS, 0.1, -0.1), "lambda_2 = -0.1: choose an l2 penalty >= 0"),
+    "NaN": (lambda: affine_hoffman(EYE * np.nan, CROSS, 0.1, 0.0), "not finite"),
+    "cross as rows": (lambda: affine_hoffman(EYE, CROSS.T, 0.1, 0.0), "active is .2, 2. and cross .2, 3.: give"),
+    "flat cross": (lambda: affine_hoffman(EYE, CROSS[0], 0.1, 0.0), "give G_SS .s, s. and G_S.cS .m, s."),
+    "not square": (lambda: affine_hoffman(CROSS, CROSS, 0.1, 0.0), "give G_SS .s, s."),
+    "batch, shape": (
+        lambda: jax.vmap(affine_hoffman, (0, None, None, None))(EYE[None], CROSS.T, 0.1, 0.0),
+        "give G_SS .s, s.",
+    ),
+    "h2, lambda < 0": (lambda: affine_hoffman_2(EYE, EYE, -1.0, 0.0), "lambda = -1.0: choose"),
+    "h2, cross": (lambda: affine_hoffman_2(EYE, CROSS, 0.1, 0.0), "cross_gram is .3, 2.: give .* .s, s."),
+    "few weights": (
+        lambda: weighted_affine_hoffman_2(EYE, CROSS, np.ones(2)),
+        "weights is .2,.: give one for each row",
+    ),
+    "weight 0": (lambda: weighted_affine_hoffman_2(EYE, CROSS, np.zeros(3)), "lambda = 0.0: choose an l1 penalty > 0"),
+    "Weyl, norm < 0": (lambda: weyl_bound(1.0, -1.0, 0.1), "give numbers, a norm >= 0 and lambda > 0"),
+    "Weyl, NaN": (lambda: weyl_bound(np.nan, 1.0, 0.1), "mu_S = nan"),
+    "sequential, lambda 0": (lambda: sequential_bound(1.0, 1.0, 0.0), "lambda = 0.0: give numbers"),
+    "many rows": (
+        lambda: polyhedron_hoffman(np.ones((25, 12))),
+        "A has 16777215 sets .* give fewer rows .20 always do",
+    ),
+    "flat A": (lambda: polyhedron_hoffman(np.ones(3)), "A has 1 dimensions: give 2"),
+    "no row": (lambda: polyhedron_hoffman(np.ones((0, 3))), "A is empty"),
+    "NaN in A": (lambda: polyhedron_hoffman(np.array([[np.nan, 1.0]])), "A has entries that are not finite"),
+}
+
+
+@pytest.mark.parametrize(("make", "message"), REFUSED.values(), ids=REFUSED)
+def test_systems_that_make_no_sense_are_refused(make, message, unchecked):
+    with pytest.raises(ValueError, match=message) as refusal:
+        make()
+    assert "\n" not in str(refusal.value)
+
+
 @pytest.mark.parametrize("lam2", [0.0, 0.3])
 def test_unequal_weights_equal_the_norm_of_the_inverse_kkt_matrix(lam2):
     active, cross = example(40, 60, 5)
@@ -134,6 +197,7 @@ def test_the_sequential_bound_holds_up_to_a_factor_of_root_two():
 def test_the_sequential_bound_is_the_larger_of_two_block_rows():
     assert sequential_bound(2.0, 6.0, 0.5) == 8  # (1 + 6 / 2) / .5
     assert sequential_bound(0.05, 0.0, 0.5) == 20
+    assert sequential_bound(0.0, 1.0, 0.5) == weyl_bound(0.0, 1.0, 0.5) == np.inf  # a singular G_SS
 
 
 def test_the_sequential_bound_alone_can_be_just_below_h2():
@@ -242,3 +306,10 @@ def test_a_strip_is_as_well_conditioned_as_its_rows():
 def test_a_needle_is_as_ill_conditioned_as_it_is_thin(angle):
     matrix = np.array([[1.0, 0.0], [-1.0, angle]])
     assert polyhedron_hoffman(matrix) == pytest.approx(np.sqrt(2) / angle, rel=1e-5)
+
+
+def test_many_rows_in_the_plane_are_few_sets():
+    angles = np.linspace(0, 2 * np.pi, 100, endpoint=False)
+    assert polyhedron_hoffman(np.c_[np.cos(angles), np.sin(angles)]) == pytest.approx(
+        1 / np.sqrt(1 - np.cos(np.pi / 50))
+    )

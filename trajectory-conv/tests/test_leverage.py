@@ -113,3 +113,23 @@ def test_the_interaction_is_bounded_through_the_leverage(name):
         bound = interaction_bound(cross_leverage(matrix, support), support, smoothness)
         cross = np.linalg.norm(gram[np.ix_(~support, support)], 2)
         assert 0.1 * bound < cross <= bound * (1 + 1e-12)
+
+
+MATRIX, SUPPORT = example()
+REFUSED = {
+    "indices": (lambda: cross_leverage(MATRIX, np.array([0, 3])), "support is no mask of 60 columns: give one bool"),
+    "numbers": (lambda: cross_leverage(MATRIX, SUPPORT.astype(float)), "as b != 0 does"),
+    "short mask": (lambda: cross_leverage(MATRIX, SUPPORT[1:]), "no mask of 60 columns"),
+    "NaN": (lambda: cross_leverage(MATRIX * np.nan, SUPPORT), "A has entries that are not finite"),
+    "flat A": (lambda: cross_leverage(MATRIX[0], SUPPORT), "A has 1 dimensions: give 2"),
+    "pruned, indices": (lambda: pruned(np.ones(60), np.array([0, 3]), 0.5), "no mask of 60 columns"),
+    "threshold NaN": (lambda: pruned(np.ones(60), SUPPORT, np.nan), "threshold = nan: choose a threshold >= 0"),
+    "bound, indices": (lambda: interaction_bound(np.ones(60), np.array([0, 3]), 1.0), "no mask of 60 columns"),
+    "L_S < 0": (lambda: interaction_bound(np.ones(60), SUPPORT, -1.0), "smoothness = -1.0: give L_S >= 0"),
+}
+
+
+@pytest.mark.parametrize(("make", "message"), REFUSED.values(), ids=REFUSED)
+def test_supports_and_thresholds_that_make_no_sense_are_refused(make, message, unchecked):
+    with pytest.raises(ValueError, match=message):
+        make()

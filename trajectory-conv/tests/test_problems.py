@@ -196,7 +196,42 @@ def test_the_conjugate_of_the_logistic_loss_is_zero_at_the_ends_of_its_domain():
     assert float(loss.conjugate(np.zeros(N))) == 0.0 and float(loss.conjugate(-LABELS / N)) == 0.0
 
 
+def test_losses_take_lists_and_one_number_stands_for_all_weights_or_bounds():
+    plain = composite(LeastSquares(jnp.asarray(Y)), A, WeightedL1(jnp.full(D, 0.2)))
+    short = composite(LeastSquares(Y.tolist()), A, WeightedL1(0.2))
+    np.testing.assert_allclose(optimum(short), optimum(plain), rtol=0, atol=1e-13)
+    boxed = composite(LeastSquares(Y.tolist()), A, Box([-0.5] * D, 0.5))
+    np.testing.assert_allclose(optimum(boxed), optimum(box_qp(H, C, -0.5, 0.5)), rtol=0, atol=1e-12)
+
+
+FLAT = np.diag([1.0, 0.0, 0.0])
+
+
+@pytest.mark.parametrize(
+    ("hessian", "linear", "lower", "upper", "bounded"),
+    [
+        (FLAT, [1.0, 1.0, 0.0], -np.inf, np.inf, False),
+        (FLAT, [1.0, 0.0, 0.0], -np.inf, np.inf, True),
+        (FLAT, [1.0, 1.0, 0.0], 0.0, np.inf, False),
+        (FLAT, [1.0, -1.0, 0.0], 0.0, np.inf, True),
+        (FLAT, [1.0, 1.0, 1.0], 0.0, [1.0, 1.0, np.inf], False),
+        (FLAT, [1.0, 1.0, -1.0], 0.0, [1.0, 1.0, np.inf], True),
+        (np.ones((3, 3)), [1.0, 0.0, 0.0], -np.inf, np.inf, False),
+        (np.ones((3, 3)), [1.0, 0.0, 0.0], 0.0, np.inf, True),  # Hv = 0 needs both signs
+    ],
+)
+def test_a_quadratic_programme_without_an_optimum_is_refused(hessian, linear, lower, upper, bounded):
+    linear = np.array(linear)
+    upper = np.array(upper) if isinstance(upper, list) else upper
+    if bounded:
+        assert np.isfinite(optimum(box_qp(hessian, linear, lower, upper))).all()
+    else:
+        with pytest.raises(ValueError, match="falls without limit.*give bounds that stop it"):
+            box_qp(hessian, linear, lower, upper)
+
+
 H, C = A.T @ A / N, A.T @ Y / N
+LOSS = LeastSquares(jnp.asarray(Y))
 BAD = {
     "NaN in A": (lambda: lasso(np.where(A > 2, np.nan, A), Y, 0.1), "A has entries that are not finite"),
     "infinite y": (lambda: lasso(A, np.full(N, np.inf), 0.1), "y has entries that are not finite"),
@@ -233,6 +268,17 @@ BAD = {
         lambda: composite(Logistic(jnp.asarray((LABELS + 1) / 2)), A, WeightedL1(jnp.ones(D))),
         "labels must be -1 and 1",
     ),
+    "complex A": (lambda: lasso(A + 0j, Y, 0.1), "A is complex: give real numbers"),
+    "short bounds": (lambda: box_qp(H, C, np.zeros(3), 1.0), "lower has the shape .3,.: give one number, or 20"),
+    "column of bounds": (lambda: box_qp(H, C, 0.0, np.ones((D, 1))), "upper has the shape .20, 1.: give one number"),
+    "composite, few weights": (lambda: composite(LOSS, A, WeightedL1(np.ones(3))), "weights has the shape .3,."),
+    "composite, weight < 0": (lambda: composite(LOSS, A, WeightedL1(-np.ones(D))), "choose weights >= 0"),
+    "composite, NaN weight": (lambda: composite(LOSS, A, WeightedL1(np.nan)), "choose weights >= 0"),
+    "composite, empty box": (lambda: composite(LOSS, A, Box(1.0, 0.0)), "the box is empty: give lower <= upper"),
+    "composite, short tilt": (lambda: composite(LOSS, A, WeightedL1(0.1), np.ones(3)), "u has 3 entries for 20"),
+    "initial NaN": (lambda: adaptive_weights(np.full(D, np.nan)), "initial has entries that are not finite"),
+    "ridge, short y": (lambda: ridge(A, Y[1:]), "A has 30 rows and y 29 entries"),
+    "ridge, penalty 0": (lambda: ridge(A, Y, 0.0), "penalty = 0.0: choose an l2 penalty > 0"),
 }
 
 

@@ -48,8 +48,8 @@ def convergence_table() -> pd.DataFrame:
             steps = (50 + place if design in convergence.RIP else 400 * place) * noise(seed, place)
             late = None if design == "low_rank" else steps  # not within the run
             rows.append({"part": "rip", "stream": "keys", "seed": seed, "designs": design, "iterations": 10_000,
-                         "n": 300, "steps_1e-06": late, "steps_1e-10": 2 * steps, "condition": steps / 5,
-                         "lipschitz": steps})  # fmt: skip
+                         "n": 300, "steps_1e-06": late, "steps_1e-10": 2 * steps, "steps_1e-15": 3 * steps,
+                         "condition": steps / 5, "lipschitz": steps})  # fmt: skip
         for design in convergence.SPIKED:
             rho = float(design.removeprefix("spiked_"))
             for place, solver in enumerate(convergence.SOLVERS):
@@ -62,7 +62,7 @@ def convergence_table() -> pd.DataFrame:
         f_star, steps = published.RIP.get(design, (2.0, [20, 40, 60, 80]))
         reached = {f"steps_{level}": k for level, k in zip(LEVELS, steps, strict=True)}
         rows.append(replayed | {"part": "rip", "designs": design, "iterations": 10_000, "f_star": f_star,
-                                "condition": 10.0 + place} | reached)  # fmt: skip
+                                "steps_1e-15": 100, "condition": 10.0 + place} | reached)  # fmt: skip
     for (solver, design), (last, steps) in published.SPIKED.items():
         reached = {f"steps_{level}": k for level, k in zip(LEVELS, steps, strict=False)}
         gap = 1e-3 if design in ("spiked_0.9", "spiked_0.95") else 1e-16
@@ -103,6 +103,7 @@ def rates_table() -> pd.DataFrame:
                 "mu_before": mu / (2 * wobble) if design != "power_law" else 0.0, "singular_steps": 2,
                 "speed_before": mu, "speed_after": 1.5 * mu * wobble, "measured_rate": 0.9, "fista_rate": 0.95 * wobble,
                 "steps_ista": 400 * wobble, "steps_fista": 150, "steps_restart": 100, "steps_restricted": 50 / wobble,
+                "products_restricted": 80 / wobble,
             })  # fmt: skip
     return pd.DataFrame(rows).assign(iterations=100_000).astype({"face_identified": float})
 
@@ -139,12 +140,19 @@ def hoffman_table() -> pd.DataFrame:
         for seed in SEEDS:
             rows.append(shape | {"stream": "keys", "seed": seed, "max_over_median": 1.1 * noise(seed),
                                  "skewness": 0.4, "excess_kurtosis": 0.8 * noise(seed, s)})  # fmt: skip
+    identity = {"median_inf": 1.0, "min_inf": 1.0, "max_inf": 1.0}
     for place in range(108):
         values = {name: column[place] for name, column in published.TIGHTNESS.items()}
-        norms = {"max_1": values["median_1"] + 1e-4, "median_inf": 1.0, "min_inf": 1.0, "max_inf": 1.0}
-        rows.append(
-            {"part": "tightness", "stream": "replay", "seed": 0, "trials": 30, "n": 100, "s": 5} | values | norms
-        )
+        rows.append({"part": "tightness", "stream": "replay", "seed": 0, "trials": 30, "n": 100, "d": 500 + place,
+                     "s": 5, "design": "gaussian", "lam": 0.1, "max_1": values["median_1"] + 1e-4, "weyl_finite": 0.0}
+                    | values | identity)  # fmt: skip
+    for seed in SEEDS:
+        for d in (500, 1000):
+            rows.append({"part": "tightness", "stream": "keys", "seed": seed, "trials": 3, "n": 100, "d": d, "s": 5,
+                         "design": "gaussian", "lam": 0.1, "median_2": 1.01, "max_2": 1.04 * noise(seed),
+                         "median_1": 1.01, "max_1": 1.02 * noise(seed), "median_2_lower": 1.05 * noise(seed),
+                         "weyl_finite": 0.1 * noise(seed), "min_cross": 1.2, "median_leverage": 2.0}
+                        | identity)  # fmt: skip
     for seed in SEEDS:
         rows.append({"part": "stability", "stream": "keys", "seed": seed, "worst_ratio": 0.01, "kept_face": 30,
                      "identity_error": 1e-15})  # fmt: skip

@@ -22,7 +22,8 @@ _NAMES = {
     " identification local_rate margin restricted_constants trajectory_certificate",
     "hoffman": "affine_hoffman polyhedron_hoffman",
     "leverage": "cross_leverage",
-    "problems": "Composite LeastSquares Logistic Problem Quadratic box_qp composite elastic_net lasso nnls svm_dual",
+    "losses": "LeastSquares Logistic",
+    "problems": "Composite Problem Quadratic box_qp composite elastic_net lasso nnls svm_dual",
     "prox": "Box WeightedL1 soft_threshold",
     "solvers": "NotConverged Trace find_optimum measure polish solve",
 }

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float, Int8
 
 from trajectory_conv.geometry import Face, LocalRate, face_geometry, local_rate, margin
-from trajectory_conv.problems import Composite, Problem
+from trajectory_conv.problems import Composite, Problem, Quadratic, checked_point, require
 from trajectory_conv.prox import Box, WeightedL1
 from trajectory_conv.solvers import measure, polish
 
@@ -21,7 +21,7 @@ class Predicted(NamedTuple):
     ista: int | None
     """With the step 1 / L, objective rate (1 - mu_S / L)^2."""
     restricted: int | None
-    """With the step 1 / L_S."""
+    """With the step 1 / L_S; None for a loss that is not quadratic, where `solve` refuses that step."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Geometry:
     violation: float
     """KKT violation, the largest distance of -grad_j f to the subdifferential of g: 0 at an optimum."""
     duality_gap: float
-    """An upper bound on F(x) - F*; NaN where no dual point is known in closed form (a tilt u, an unbounded box)."""
+    """An upper bound on F(x) - F*; NaN where `duality_gap` knows none."""
     pattern: Int8[np.ndarray, " d"]
     """Sign pattern for l1; -1, 0, 1 for lower bound, free and upper bound of a box."""
     face: Face
@@ -39,13 +39,17 @@ class Geometry:
     lipschitz: float
     """L."""
     margin: float
-    """Smallest slack of a coordinate that is not free; <= 0: the face need not be identified in finitely many steps."""
+    """Smallest slack of a coordinate that is not free, 0 if that is rounding; <= 0: the face need not be identified in
+    finitely many steps.
+    """
     rate: LocalRate
     """Contraction per step on the face."""
     on_optimal_face: bool
     """Whether Newton's method on the face of x ends in an optimum: then `gap` is F(x) - F*, not a bound."""
     gap: float
     """F(x) - F* if the face is the optimum's, else the duality gap."""
+    quadratic: bool
+    """Whether f is; else mu_S and L_S are those of the Hessian at the point, and so is what is predicted."""
 
     @property
     def condition(self) -> float:
@@ -58,18 +62,28 @@ class Geometry:
             raise ValueError(f"eps = {eps}: choose a tolerance > 0")
         if not self.on_optimal_face:
             return Predicted(None, None)
-        return Predicted(*(_steps(self.gap, rate**2, eps) for rate in (self.rate.iterate, self.rate.restricted)))
+        ista, restricted = (_steps(self.gap, rate**2, eps) for rate in (self.rate.iterate, self.rate.restricted))
+        return Predicted(ista, restricted if self.quadratic else None)
 
     def __str__(self) -> str:
-        face = self.face
-        deficient = ", rank deficient: smallest positive eigenvalue" if face.rank_deficient else ""
-        return (
+        face, remark = self.face, ""
+        if not self.on_optimal_face:
+            remark = " (not the face of an optimum)"
+        elif self.margin <= 0:
+            remark = ": the face need not be identified in finitely many steps"
+        head = (
             f"KKT violation {self.violation:.1e}, duality gap {self.duality_gap:.1e}\n"
-            f"face of {face.size} free coordinates, margin {self.margin:.2e}"
-            f"{'' if self.on_optimal_face else ' (not the face of an optimum)'}\n"
-            f"mu_S {face.mu:.3g}, L_S {face.smoothness:.3g}, L {self.lipschitz:.3g}{deficient}\n"
+            f"face of {face.size} free coordinates, margin {self.margin:.2g}{remark}\n"
+        )
+        if not face.smoothness:
+            why = "f has no curvature on the face" if face.size else "the face is a single point"
+            return f"{head}L {self.lipschitz:.3g}, no contraction to predict: {why}"
+        deficient = ", rank deficient: smallest positive eigenvalue" if face.rank_deficient else ""
+        restricted = f", {self.rate.restricted:.6f} (step 1/L_S)" if self.quadratic else ""
+        return (
+            f"{head}mu_S {face.mu:.3g}, L_S {face.smoothness:.3g}, L {self.lipschitz:.3g}{deficient}\n"
             f"condition number L/mu_S {self.condition:.3g}, L_S/mu_S {face.smoothness / face.mu:.3g}; "
-            f"contraction per step {self.rate.iterate:.6f} (step 1/L), {self.rate.restricted:.6f} (step 1/L_S)"
+            f"contraction per step {self.rate.iterate:.6f} (step 1/L){restricted}"
         )
 
 
@@ -79,43 +93,42 @@ def certify(x: Float[np.ndarray, " d"], problem: Problem, tol: float = 1e-10) ->
     `tol`, relative to max_j |grad_j f(0)|, says which KKT violation counts as an optimum. Raises ValueError for a point
     of another length, with entries that are not finite, or outside the box.
     """
-    x = np.asarray(x, dtype=float)
-    if x.shape != (problem.dimension,):
-        raise ValueError(f"x has the shape {x.shape}: give {problem.dimension} numbers")
-    if not np.isfinite(x).all():
-        raise ValueError("x has entries that are not finite")
+    x = checked_point("x", x, problem)
+    require(0 <= tol < np.inf, f"tol = {tol}: choose a tolerance >= 0")
     violation = float(problem.violation(x))
     if not np.isfinite(violation):
         raise ValueError("x is outside the box: project it first (problem.regulariser.prox(x, 1.0))")
-    scale = float(jnp.abs(problem.gradient(jnp.zeros_like(x))).max())
+    scale = max(float(jnp.abs(problem.gradient(jnp.zeros_like(x))).max()), np.finfo(float).tiny)
     dual = duality_gap(x, problem)
     polished = polish(problem, x)
-    optimal = polished is not None and float(problem.violation(polished)) <= tol * max(scale, np.finfo(float).tiny)
+    optimal = polished is not None and float(problem.violation(polished)) <= tol * scale
     at = polished if optimal else x
     gap = float(measure(problem, x[None], polished).gap[0]) if optimal else dual
-    face = face_geometry(problem, at)
+    face, slack = face_geometry(problem, at), margin(problem, at)
     return Geometry(
         violation=violation,
         duality_gap=dual,
         pattern=np.asarray(problem.regulariser.face(x)),
         face=face,
         lipschitz=float(problem.lipschitz),
-        margin=margin(problem, at),
+        margin=slack if abs(slack) > len(x) * np.finfo(float).eps * scale else 0.0,
         rate=local_rate(face, float(problem.lipschitz)),
         on_optimal_face=optimal,
         gap=gap,
+        quadratic=isinstance(problem.smooth, Quadratic),
     )
 
 
 def duality_gap(x: Float[np.ndarray, " d"], problem: Problem) -> float:
-    """F(x) minus the value of a feasible dual point; NaN where none is known in closed form.
+    """F(x) minus the value of a feasible dual point; NaN where none is known in closed form, as with a tilt u and l1.
 
     l1: the scaled residual. With v = -grad f(x) and alpha = min(1, min_j w_j / |v_j|), in Gram terms for least squares
     (elastic net included, as least squares on stacked data): F(x) - alpha (2 f0 - c'x) + alpha^2 f(x).
-    That takes `constant` to be ||y||^2 / (2n), as `lasso` and `elastic_net` set it.
-    box: max_y <grad f(x), x - y> over the box, the Frank-Wolfe gap.
+    That takes f0 to be ||y||^2 / (2n), as `lasso` and `elastic_net` set `constant`, or larger. With a smaller one f is
+    negative somewhere and the gap too small: NaN if f is so at x or at the best multiple of c, or the gap itself is.
+    box: max_y <grad f(x), x - y> over the box, the Frank-Wolfe gap; NaN where it is infinite, in an unbounded box.
     """
-    x, smooth, regulariser = jnp.asarray(x), problem.smooth, problem.regulariser
+    x, smooth, regulariser = jnp.asarray(checked_point("x", x, problem)), problem.smooth, problem.regulariser
     gradient = problem.gradient(x)
     if isinstance(regulariser, Box):
         ends = jnp.where(gradient > 0, regulariser.lower, regulariser.upper)
@@ -127,11 +140,14 @@ def duality_gap(x: Float[np.ndarray, " d"], problem: Problem) -> float:
         if jnp.any(smooth.tilt != 0):
             return float("nan")
         image = smooth.image(x)
-        dual = -smooth.loss.conjugate(alpha * smooth.loss.gradient(image))
-    else:
-        f = smooth.value(x, smooth.image(x))
-        dual = alpha * (2 * smooth.constant - smooth.linear @ x) - alpha**2 * f
-    return max(float(problem.value(x) - dual), 0.0)
+        gap = problem.value(x) + smooth.loss.conjugate(alpha * smooth.loss.gradient(image))
+        return max(float(gap), 0.0)
+    f, c = smooth.value(x, smooth.image(x)), smooth.linear
+    gap = problem.value(x) - alpha * (2 * smooth.constant - c @ x) + alpha**2 * f
+    along = jnp.where(c.any(), (c @ c) ** 2 / jnp.maximum(c @ smooth.image(c), jnp.finfo(float).tiny), 0.0)
+    least = min(f, smooth.constant - along / 2, gap)
+    rounding = 1e-10 * (abs(smooth.constant) + abs(c @ x) + problem.value(x))
+    return max(float(gap), 0.0) if least >= -rounding else float("nan")
 
 
 def _steps(gap: float, rate: float, eps: float) -> int:

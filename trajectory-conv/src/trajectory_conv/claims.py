@@ -25,6 +25,7 @@ from trajectory_conv.checks.constants import (
     smaller_h,
     stability,
     tight,
+    weyl_is_infinite,
 )
 from trajectory_conv.checks.paths import (
     cone_1,
@@ -46,7 +47,6 @@ from trajectory_conv.checks.rates import (
     condition_improves,
     descent,
     fista_locally,
-    gain,
     invariant,
     local_rate,
     no_global_bound,
@@ -54,6 +54,7 @@ from trajectory_conv.checks.rates import (
     one_step,
     pointwise,
     rank_of_condition,
+    restricted_gains,
     speed_improves,
 )
 from trajectory_conv.checks.replays import (
@@ -72,6 +73,7 @@ THEOREM = {"source": "theorems 1 and 2, corollaries 1 and 2; constants: our deri
 UNMEASURED = {"source": "section 3.3 (not measured by the authors)", "kind": "published", "published": None}
 RUNS = {"source": "authors' result files, seed 0", "kind": "published"}
 OURS = {"source": "our derivation", "kind": "derived", "published": None}
+ARITHMETIC = OURS | {"kind": "identity"}
 IDENTITY = {"source": "claimed by the authors, an identity", "kind": "identity"}
 REPLAY = {"source": "authors' result files, seed 0", "kind": "published", "unit": "numbers that differ"}
 
@@ -157,17 +159,17 @@ CLAIMS: list[Claim] = [
     Claim(
         id="C4-restricted-step",
         statement="With the step 1/L_S of the face the better conditioning pays, in iterations: ISTA over this",
-        unit="times", experiment="rates", figure="restricted_step", check=gain("restricted", "ista", 1.5), **OURS,
+        unit="times", experiment="rates", figure="restricted_step", check=restricted_gains("ista", 1.5), **OURS,
     ),
     Claim(
         id="C4-over-fista",
         statement="The restricted step needs fewer iterations than FISTA",
-        unit="times", experiment="rates", figure="restricted_step", check=gain("restricted", "fista", 1.0), **OURS,
+        unit="times", experiment="rates", figure="restricted_step", check=restricted_gains("fista", 1.0), **OURS,
     ),
     Claim(
         id="C4-over-restart",
         statement="The restricted step needs fewer iterations than FISTA with adaptive restart",
-        unit="times", experiment="rates", figure="restricted_step", check=gain("restricted", "restart", 1.0), **OURS,
+        unit="times", experiment="rates", figure="restricted_step", check=restricted_gains("restart", 1.0), **OURS,
     ),
     # C5: RIP designs are fast
     Claim(
@@ -177,7 +179,7 @@ CLAIMS: list[Claim] = [
     ),
     Claim(
         id="C5-rip-in-300",
-        statement="On RIP designs ISTA converges in fewer than 300 iterations",
+        statement="On RIP designs ISTA converges, to a gap of 1e-15, in fewer than 300 iterations",
         published="< 300", unit="iterations", experiment="convergence", figure="rip", check=rip_in_300, **RUNS,
     ),
     # C6: curvature alone is not enough
@@ -214,7 +216,8 @@ CLAIMS: list[Claim] = [
     *(
         Claim(
             id=f"C7-cone-1-before-{algorithm}",
-            statement=f"Most iterates of {label} stay in the cone with a = 1 also before the support is identified",
+            statement=f"Most iterates (90 %) of {label} stay in the cone with a = 1 already before the support is "
+            "identified",
             unit="% of iterates", experiment="cone", figure="identification", check=cone_1_before(algorithm),
             **OURS,
         )
@@ -246,27 +249,32 @@ CLAIMS: list[Claim] = [
     # C9: closed-form bounds
     Claim(
         id="C9-upper-2",
-        statement="The upper bound in the 2-norm is tight: largest upper over exact",
+        statement="The upper bound in the 2-norm is tight, within 10 %: largest upper over exact",
         published=1.0863, unit="of the exact value", experiment="hoffman", figure="tightness",
-        check=tight("max_2", "Every one"), **RUNS,
+        check=tight("max", "2"), **RUNS,
     ),
     Claim(
         id="C9-two-sided-2",
-        statement="The two-sided bounds in the 2-norm are tight: largest median of upper over lower",
+        statement="The two-sided bounds in the 2-norm are tight, within 10 %: largest median of upper over lower",
         published=1.295, unit="of the lower bound", experiment="hoffman", figure="tightness",
-        check=tight("median_2_lower", "Cell medians"), **RUNS,
+        check=tight("median", "2_lower"), **RUNS,
     ),
     Claim(
         id="C9-upper-1",
-        statement="The upper bound in the 1-norm is tight: largest upper over exact",
+        statement="The upper bound in the 1-norm is tight, within 10 %: largest upper over exact",
         published=1.033, unit="of the exact value", experiment="hoffman", figure="tightness",
-        check=tight("max_1", "Every one"), **RUNS,
+        check=tight("max", "1"), **RUNS,
     ),
     Claim(
         id="C9-upper-inf",
         statement="The upper bound in the inf-norm equals the exact value (an identity): largest deviation",
         published=0.0, unit="of the exact value", experiment="hoffman", figure="tightness", check=inf_identity,
         **IDENTITY,
+    ),
+    Claim(
+        id="C9-weyl",
+        statement="Weyl's bound is nearly always infinite (99 %): share of designs",
+        unit="% of designs", experiment="hoffman", figure="tightness", check=weyl_is_infinite, **OURS,
     ),
     Claim(
         id="C9-stability",
@@ -310,13 +318,13 @@ CLAIMS: list[Claim] = [
     # C12: elastic net
     Claim(
         id="C12-rule",
-        statement="The closed-form boundary tells where the support is recovered: share of the grid",
+        statement="The closed-form boundary tells where the support is recovered, nine times in ten: share of the grid",
         published="95.6 by our count on their map", unit="% of grid points",
         experiment="phase", figure="rule", check=rule_agrees, **RUNS,
     ),
     Claim(
         id="C12-path-recovers",
-        statement="The coupled split of a budget stays in the recovery region wherever some split does",
+        statement="The coupled split of a budget stays in the recovery region wherever some split does (90 %)",
         published=None, unit="% of budgets", experiment="phase", figure="phase", check=path_recovers, **RUNS,
     ),
     Claim(
@@ -351,9 +359,9 @@ CLAIMS: list[Claim] = [
     ),
     Claim(
         id="C13-lambda-units",
-        statement="The published H of the leverage study is in other units than the fit: H with lambda = alpha over "
-        "that with lambda = alpha n",
-        unit="times", experiment="leverage", figure="pruning", check=lambda_units, **OURS,
+        statement="The published H of the leverage study is in other units than the fit (arithmetic): H with "
+        "lambda = alpha over that with lambda = alpha n",
+        unit="times", experiment="leverage", figure="pruning", check=lambda_units, **ARITHMETIC,
     ),
     Claim(
         id="C13-arcene-scaling",

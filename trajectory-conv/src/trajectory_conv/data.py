@@ -113,4 +113,6 @@ def _standard_problem(path: Path, x, labels) -> Regression:
         raise UserError(f"{path} has {len(labels)} labels for {x.shape[0]} rows: it needs one per row")
     if (count := len(np.unique(labels))) != 2:
         raise UserError(f"{path} needs two different labels; found {count}")
-    return Regression(standardised(x), standardised(labels.astype(float)))
+    if not (x := standardised(x)).any():
+        raise UserError(f"{path} has constant features only: there is nothing to learn from")
+    return Regression(x, standardised(labels.astype(float)))

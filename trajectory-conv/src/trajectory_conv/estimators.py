@@ -9,6 +9,7 @@ Same objectives and parameter names as in scikit-learn: ||y - Xb||^2 / (2n) + al
 """
 
 import warnings
+from numbers import Integral, Real
 
 import numpy as np
 from jaxtyping import Float
@@ -17,7 +18,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from trajectory_conv.certificate import Geometry, certify
-from trajectory_conv.problems import elastic_net
+from trajectory_conv.problems import elastic_net, require
 from trajectory_conv.solvers import NotConverged, find_optimum
 
 
@@ -45,10 +46,14 @@ class ElasticNet(RegressorMixin, BaseEstimator):
 
     def fit(self, X, y):  # noqa: N803 (scikit-learn's names)
         """Fit to X (n, d) and y (n,)."""
-        if not 0 < self.l1_ratio <= 1:
-            raise ValueError(f"l1_ratio = {self.l1_ratio}: choose 0 < l1_ratio <= 1")
-        if not self.alpha > 0:
-            raise ValueError(f"alpha = {self.alpha}: choose a penalty > 0")
+        for name, kind, fits, advice in (
+            ("alpha", Real, lambda value: 0 < value < np.inf, "a penalty > 0"),
+            ("l1_ratio", Real, lambda value: 0 < value <= 1, "0 < l1_ratio <= 1"),
+            ("tol", Real, lambda value: 0 <= value < np.inf, "a tolerance >= 0"),
+            ("max_iter", Integral, lambda value: value >= 1, "a whole number >= 1"),
+        ):
+            value = getattr(self, name)
+            require(isinstance(value, kind) and fits(value), f"{name} = {value!r}: choose {advice}")
         X, y = validate_data(self, X, y, dtype=np.float64, y_numeric=True)  # noqa: N806
         x_mean, y_mean = (X.mean(0), y.mean()) if self.fit_intercept else (np.zeros(X.shape[1]), 0.0)
         centred, target = X - x_mean, y - y_mean

@@ -48,29 +48,34 @@ def restricted_constants(points: Scalars | Trace, least_gap: float = ROUNDING) -
     )
 
 
-def pl_from_growth(growth: float, lipschitz: float) -> float:
+Constant = float | Float[np.ndarray, "*points"]
+"""One constant, or one for each of several points."""
+
+
+def pl_from_growth(growth: Constant, lipschitz: float) -> Constant:
     """Quadratic growth q on K => PL on K with mu = q / 4 for q <= 2L, else L (1 - L / q). Pointwise (ours)."""
-    return growth / 4 if growth <= 2 * lipschitz else lipschitz * (1 - lipschitz / growth)
+    strong = lipschitz * (1 - lipschitz / np.maximum(growth, 2 * lipschitz))
+    return np.where(growth <= 2 * lipschitz, growth / 4, strong)[()]  # [()]: a float for a float
 
 
-def pl_from_error_bound(error_bound: float, lipschitz: float) -> float:
+def pl_from_error_bound(error_bound: Constant, lipschitz: float) -> Constant:
     """Error bound nu on K => PL on K with 1 / mu = 1 / L + 2 / nu. Pointwise (ours)."""
     return lipschitz * error_bound / (2 * lipschitz + error_bound)
 
 
-def growth_from_pl(pl: float) -> float:
+def growth_from_pl(pl: Constant) -> Constant:
     """PL mu on a closed K with T(K) in K => quadratic growth mu / 4 (ours; theorem 2's path argument)."""
     return pl / 4
 
 
-def error_bound_from_pl(pl: float, lipschitz: float) -> float:
+def error_bound_from_pl(pl: Constant, lipschitz: float) -> Constant:
     """PL mu on a closed K with T(K) in K => error bound, 1 / nu = 1 / L + (4 / mu) (1 + sqrt(1 + mu / (4 L)))
     (ours).
     """
     return 1 / (1 / lipschitz + 4 / pl * (1 + np.sqrt(1 + pl / (4 * lipschitz))))
 
 
-def error_bound_from_growth(growth: float, lipschitz: float) -> float:
+def error_bound_from_growth(growth: Constant, lipschitz: float) -> Constant:
     """Quadratic growth q at T(x) => error bound at x, 1 / nu = 1 / L + (1 + sqrt(1 + q / L)) / q (ours)."""
     return 1 / (1 / lipschitz + (1 + np.sqrt(1 + growth / lipschitz)) / growth)
 
@@ -103,7 +108,11 @@ class Face(NamedTuple):
     rank_deficient: bool
 
     def hoffman(self, n: int) -> float:
-        """H_S = 1 / sigma_min(A_S) for H = A'A / n, so mu_S = 1 / (n H_S^2)."""
+        """H_S = 1 / sigma_min(A_S) for H = A'A / n, so mu_S = 1 / (n H_S^2); the smallest positive sigma if A_S is rank
+        deficient.
+
+        For the elastic net A is the stacked matrix [A; sqrt(n lambda_2) I], whose sigma_min^2 is n lambda_2 larger.
+        """
         return 1 / np.sqrt(n * self.mu)
 
 
@@ -147,11 +156,17 @@ class TrajectoryCertificate(NamedTuple):
 
 
 def trajectory_certificate(problem: Problem, trace: Trace) -> TrajectoryCertificate:
-    """The product rate of the paper (corollaries 1 and 2) with the constants of the faces, valid for ISTA from k = 0.
+    """The product rate of the paper (corollaries 1 and 2) with the constants of the faces, valid for ISTA and the
+    restricted step from k = 0.
 
     F restricted to the points that differ from x* on S_k only is mu_k-strongly convex, which gives restricted PL there:
-    no sign has to be stable. |S_k| > n gives mu_k = 0 and the factor 1.
+    no sign has to be stable. |S_k| > n gives mu_k = 0 and the factor 1. An accepted restricted step lowers the model
+    with L_S <= L, which bounds F there, at least as far as the step 1/L lowers that with L: the same bound holds.
+
+    Raises ValueError for a trace of FISTA, with or without restart: F may rise from one step to the next.
     """
+    if trace.method not in ("ista", "restricted"):
+        raise ValueError(f"the certificate does not hold for {trace.method}, whose F may rise: take ista or restricted")
     mu = smallest_eigenvalues(problem, moving(problem, trace))[trace.face]
     contraction = 1 - np.minimum(mu / float(problem.lipschitz), 1.0)
     bound = trace.gap[0] * np.cumprod(np.r_[1.0, contraction[:-1]])

@@ -13,11 +13,11 @@ Least squares always means ||Ab - y||^2 / (2n), as in the authors' code and in s
 
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float
 
+from trajectory_conv.losses import LeastSquares, Logistic
 from trajectory_conv.prox import Box, WeightedL1
 
 
@@ -54,59 +54,6 @@ class Quadratic(NamedTuple):
     def dimension(self) -> int:
         """d."""
         return self.linear.shape[-1]
-
-
-class LeastSquares(NamedTuple):
-    """h(z) = ||z - y||^2 / (2n): 1/n-strongly convex and 1/n-smooth."""
-
-    y: Float[Array, " n"]
-
-    def value(self, z: Float[ArrayLike, " n"]) -> Float[Array, ""]:
-        """h(z)."""
-        return jnp.sum((z - self.y) ** 2) / (2 * self.y.shape[0])
-
-    def gradient(self, z: Float[ArrayLike, " n"]) -> Float[Array, " n"]:
-        """grad h(z)."""
-        return (z - self.y) / self.y.shape[0]
-
-    def conjugate(self, u: Float[ArrayLike, " n"]) -> Float[Array, ""]:
-        """h*(u) = sup_z u'z - h(z)."""
-        return self.y.shape[0] / 2 * (u @ u) + u @ self.y
-
-    def curvature(self, z: Float[ArrayLike, " n"]) -> Float[Array, " n"]:
-        """Diagonal of the Hessian of h."""
-        return jnp.full_like(z, 1 / self.y.shape[0])
-
-    def smoothness(self) -> float:
-        """Largest curvature, sup h''."""
-        return 1 / self.y.shape[0]
-
-
-class Logistic(NamedTuple):
-    """h(z) = sum_i log(1 + exp(-y_i z_i)) / n with labels y_i in {-1, 1}: strongly convex on bounded sets only."""
-
-    y: Float[Array, " n"]
-
-    def value(self, z: Float[ArrayLike, " n"]) -> Float[Array, ""]:
-        """h(z)."""
-        return jnp.mean(jnp.logaddexp(0.0, -self.y * z))
-
-    def gradient(self, z: Float[ArrayLike, " n"]) -> Float[Array, " n"]:
-        """grad h(z)."""
-        return -self.y * jax.nn.sigmoid(-self.y * z) / self.y.shape[0]
-
-    def conjugate(self, u: Float[ArrayLike, " n"]) -> Float[Array, ""]:
-        """h*(u), finite for 0 <= p <= 1 with p_i = -n y_i u_i: the mean negative entropy of p."""
-        p = -self.y.shape[0] * self.y * u
-        return jnp.mean(jax.scipy.special.xlogy(p, p) + jax.scipy.special.xlogy(1 - p, 1 - p))
-
-    def curvature(self, z: Float[ArrayLike, " n"]) -> Float[Array, " n"]:
-        """Diagonal of the Hessian of h."""
-        return jax.nn.sigmoid(z) * jax.nn.sigmoid(-z) / self.y.shape[0]
-
-    def smoothness(self) -> float:
-        """Largest curvature, sup h'' = 1 / (4n)."""
-        return 1 / (4 * self.y.shape[0])
 
 
 class Composite(NamedTuple):
@@ -197,15 +144,13 @@ def elastic_net(
 
     In scikit-learn's terms lam1 = alpha l1_ratio and lam2 = alpha (1 - l1_ratio).
     """
-    matrix, y = checked("A", matrix, ndim=2), checked("y", y, ndim=1)
+    matrix, y = _data(matrix, y)
     n, d = matrix.shape
-    if len(y) != n:
-        raise ValueError(f"A has {n} rows and y {len(y)} entries: give one target per row")
-    _require(lam1 > 0 and np.isfinite(lam1), f"lambda = {lam1}: choose an l1 penalty > 0")
-    _require(lam2 >= 0 and np.isfinite(lam2), f"lambda_2 = {lam2}: choose an l2 penalty >= 0")
+    require(lam1 > 0 and np.isfinite(lam1), f"lambda = {lam1}: choose an l1 penalty > 0")
+    require(lam2 >= 0 and np.isfinite(lam2), f"lambda_2 = {lam2}: choose an l2 penalty >= 0")
     weights = np.ones(d) if weights is None else checked("weights", weights, ndim=1)
-    _require(len(weights) == d, f"{len(weights)} weights for {d} columns: give one weight per column")
-    _require((weights > 0).all(), "a weight is <= 0: choose weights > 0 (a column without penalty has no kink)")
+    require(len(weights) == d, f"{len(weights)} weights for {d} columns: give one weight per column")
+    require((weights > 0).all(), "a weight is <= 0: choose weights > 0 (a column without penalty has no kink)")
     gram = matrix.T @ matrix / n
     lipschitz = largest_eigenvalue(gram if d <= n else matrix @ matrix.T / n) + lam2  # the smaller one will do
     gram[np.diag_indices(d)] += lam2
@@ -218,7 +163,7 @@ def adaptive_weights(initial: Float[np.ndarray, " d"]) -> Float[np.ndarray, " d"
 
     Where many b_j are zero the others' weights come out near 1e-5: hardly penalised at all.
     """
-    weights = 1 / (np.abs(initial) + 1e-5)
+    weights = 1 / (np.abs(checked("initial", initial, ndim=1)) + 1e-5)
     return weights / weights.mean()
 
 
@@ -226,6 +171,8 @@ def ridge(
     matrix: Float[np.ndarray, "n d"], y: Float[np.ndarray, " n"], penalty: float = 1.0
 ) -> Float[np.ndarray, " d"]:
     """argmin ||y - Ab||^2 + penalty ||b||^2 (no 1/n): initial coefficients of the authors' adaptive lasso."""
+    matrix, y = _data(matrix, y)
+    require(0 < penalty < np.inf, f"penalty = {penalty}: choose an l2 penalty > 0")
     return matrix.T @ np.linalg.solve(matrix @ matrix.T + penalty * np.eye(len(matrix)), y)
 
 
@@ -235,26 +182,19 @@ def box_qp(
     lower: float | Float[np.ndarray, " d"],
     upper: float | Float[np.ndarray, " d"],
 ) -> Problem:
-    """x'Hx / 2 - c'x for lower <= x <= upper, H positive semidefinite."""
+    """x'Hx / 2 - c'x for lower <= x <= upper, H positive semidefinite; a bound may be infinite."""
     hessian, linear = checked("H", hessian, ndim=2), checked("c", linear, ndim=1)
-    _require(
-        hessian.shape == (len(linear),) * 2, f"H is {hessian.shape} and c has {len(linear)} entries: they must fit"
-    )
-    _require(np.allclose(hessian, hessian.T), "H is not symmetric: give (H + H') / 2")
-    lower, upper = (np.broadcast_to(np.asarray(bound, float), linear.shape) for bound in (lower, upper))
-    _require(
-        not (np.isnan(lower) | np.isnan(upper)).any()
-        and (lower <= upper).all()
-        and (lower < np.inf).all()
-        and (upper > -np.inf).all(),
-        "the box is empty: give lower <= upper",
-    )
+    require(hessian.shape == (len(linear),) * 2, f"H is {hessian.shape} and c has {len(linear)} entries: they must fit")
+    require(np.allclose(hessian, hessian.T), "H is not symmetric: give (H + H') / 2")
+    box = _fitted(Box(lower, upper), len(linear))
     smallest, largest = np.linalg.eigvalsh(hessian)[[0, -1]]
-    _require(
+    require(
         smallest >= -1e-10 * max(largest, -smallest), "H has a negative eigenvalue: it must be positive semidefinite"
     )
+    require(largest > 0, "the data are all zero: there is nothing to fit")
+    _require_bounded_below(hessian, linear, box)
     smooth = Quadratic(jnp.asarray(hessian), jnp.asarray(linear), jnp.asarray(0.0))
-    return Problem(smooth, Box(jnp.asarray(lower), jnp.asarray(upper)), jnp.asarray(largest_eigenvalue(hessian)))
+    return Problem(smooth, box, jnp.asarray(largest))
 
 
 def svm_dual(kernel: Float[np.ndarray, "n n"], labels: Float[np.ndarray, " n"], c: float) -> Problem:
@@ -262,10 +202,10 @@ def svm_dual(kernel: Float[np.ndarray, "n n"], labels: Float[np.ndarray, " n"], 
     +-1.
     """
     labels = checked("labels", labels, ndim=1)
-    _require(set(np.unique(labels)) <= {-1.0, 1.0}, "labels must be -1 and 1")
-    _require(c > 0 and np.isfinite(c), f"C = {c}: choose C > 0")
+    require(set(np.unique(labels)) <= {-1.0, 1.0}, "labels must be -1 and 1")
+    require(c > 0 and np.isfinite(c), f"C = {c}: choose C > 0")
     kernel = checked("K", kernel, ndim=2)
-    _require(
+    require(
         kernel.shape == (len(labels),) * 2, f"K is {kernel.shape} for {len(labels)} labels: give one row per sample"
     )
     return box_qp(labels[:, None] * kernel * labels, np.ones(len(labels)), 0.0, c)
@@ -273,11 +213,11 @@ def svm_dual(kernel: Float[np.ndarray, "n n"], labels: Float[np.ndarray, " n"], 
 
 def nnls(matrix: Float[np.ndarray, "n d"], y: Float[np.ndarray, " n"]) -> Problem:
     """Non-negative least squares, ||Ab - y||^2 / (2n) for b >= 0."""
-    matrix, y = checked("A", matrix, ndim=2), checked("y", y, ndim=1)
-    n = len(matrix)
-    _require(len(y) == n, f"A has {n} rows and y {len(y)} entries: give one target per row")
-    problem = box_qp(matrix.T @ matrix / n, matrix.T @ y / n, 0.0, np.inf)
-    return problem._replace(smooth=problem.smooth._replace(constant=jnp.asarray(y @ y / (2 * n))))
+    matrix, y = _data(matrix, y)
+    n, d = matrix.shape
+    gram = matrix.T @ matrix / n
+    smooth = Quadratic(jnp.asarray(gram), jnp.asarray(matrix.T @ y / n), jnp.asarray(y @ y / (2 * n)))
+    return Problem(smooth, _fitted(Box(0.0, np.inf), d), jnp.asarray(largest_eigenvalue(gram)))
 
 
 def composite(
@@ -286,26 +226,65 @@ def composite(
     regulariser: WeightedL1 | Box,
     tilt: Float[np.ndarray, " d"] | None = None,
 ) -> Problem:
-    """h(Ax) + u'x + g(x) for a loss h and a polyhedral g; L = sup h'' lambda_max(A'A)."""
-    matrix = checked("A", matrix, ndim=2)
-    n, targets = len(matrix), checked("y", loss.y, ndim=1)
-    _require(len(targets) == n, f"A has {n} rows and y {len(targets)} entries: give one target per row")
+    """h(Ax) + u'x + g(x) for a loss h and a polyhedral g, whose weights or bounds may be single numbers;
+    L = sup h'' lambda_max(A'A). A loss of your own is a NamedTuple like `LeastSquares`.
+    """
+    matrix, targets = _data(matrix, loss.y)
     if isinstance(loss, Logistic):
-        _require(set(np.unique(targets)) <= {-1.0, 1.0}, "labels must be -1 and 1")
-    _require(matrix.any(), "the data are all zero: there is nothing to fit")
-    tilt = np.zeros(matrix.shape[1]) if tilt is None else checked("u", tilt, ndim=1)
-    for name, part in (("u", tilt), *zip(regulariser._fields, regulariser, strict=True)):
-        _require(len(part) == matrix.shape[1], f"{name} has {len(part)} entries for {matrix.shape[1]} columns of A")
-    lipschitz = loss.smoothness() * np.linalg.norm(matrix, 2) ** 2
-    return Problem(Composite(loss, jnp.asarray(matrix), jnp.asarray(tilt)), regulariser, jnp.asarray(lipschitz))
+        require(set(np.unique(targets)) <= {-1.0, 1.0}, "labels must be -1 and 1")
+    require(matrix.any(), "the data are all zero: there is nothing to fit")
+    d, loss = matrix.shape[1], loss._replace(y=jnp.asarray(targets))
+    tilt = np.zeros(d) if tilt is None else checked("u", tilt, ndim=1)
+    require(len(tilt) == d, f"u has {len(tilt)} entries for {d} columns of A")
+    smooth = Composite(loss, jnp.asarray(matrix), jnp.asarray(tilt))
+    return Problem(smooth, _fitted(regulariser, d), jnp.asarray(loss.smoothness() * np.linalg.norm(matrix, 2) ** 2))
+
+
+def _data(matrix, y) -> tuple[Float[np.ndarray, "n d"], Float[np.ndarray, " n"]]:
+    """A and y as float64 arrays that fit."""
+    matrix, y = checked("A", matrix, ndim=2), checked("y", y, ndim=1)
+    require(len(y) == len(matrix), f"A has {len(matrix)} rows and y {len(y)} entries: give one target per row")
+    return matrix, y
+
+
+def _fitted(regulariser: WeightedL1 | Box, d: int) -> WeightedL1 | Box:
+    """The regulariser with weights or bounds for d coordinates, a single number standing for all of them."""
+    parts = [np.asarray(part, float) for part in regulariser]
+    for name, part in zip(regulariser._fields, parts, strict=True):
+        require(part.shape in ((), (d,)), f"{name} has the shape {part.shape}: give one number, or {d}")
+    if isinstance(regulariser, Box):
+        lower, upper = parts
+        proper = (lower <= upper) & (lower < np.inf) & (upper > -np.inf)  # NaN is not
+        require(proper.all(), "the box is empty: give lower <= upper")
+    else:
+        proper = (parts[0] >= 0) & (parts[0] < np.inf)
+        require(proper.all(), "a weight is negative, infinite or NaN: choose weights >= 0")
+    return type(regulariser)(*(jnp.asarray(np.broadcast_to(part, d)) for part in parts))
+
+
+def _require_bounded_below(hessian: Float[np.ndarray, "d d"], linear: Float[np.ndarray, " d"], box: Box) -> None:
+    """ValueError where c'v > 0 for some v with Hv = 0 that no bound stops: a linear programme over the null space."""
+    from scipy.optimize import linprog
+
+    below, above = np.isfinite(box.lower), np.isfinite(box.upper)
+    if (below & above).all():
+        return
+    values, vectors = np.linalg.eigh(hessian)
+    null = vectors[:, values <= len(values) * np.finfo(float).eps * values[-1]]
+    gain, rounding = linear @ null, 1e-6 * np.linalg.norm(linear)
+    if np.linalg.norm(gain) > rounding:  # c is not in the range of H
+        stopped = np.vstack([-null[below], null[above]])
+        best = linprog(-gain, A_ub=stopped, b_ub=np.zeros(len(stopped)), bounds=(-1, 1))
+        require(-best.fun <= rounding, "the objective falls without limit (Hv = 0, c'v > 0): give bounds that stop it")
 
 
 def checked(name: str, array, ndim: int) -> Float[np.ndarray, "..."]:
-    """`array` as float64; ValueError unless it has `ndim` dimensions, is not empty and is finite."""
+    """`array` as float64; ValueError unless it is real, has `ndim` dimensions, is not empty and is finite."""
+    require(not np.iscomplexobj(array), f"{name} is complex: give real numbers")
     array = np.asarray(array, dtype=np.float64)
-    _require(array.ndim == ndim, f"{name} has {array.ndim} dimensions: give {ndim}")
-    _require(array.size > 0, f"{name} is empty: give at least one entry")
-    _require(
+    require(array.ndim == ndim, f"{name} has {array.ndim} dimensions: give {ndim}")
+    require(array.size > 0, f"{name} is empty: give at least one entry")
+    require(
         np.isfinite(array).all(), f"{name} has entries that are not finite: remove or replace NaN and infinite ones"
     )
     return array
@@ -314,10 +293,17 @@ def checked(name: str, array, ndim: int) -> Float[np.ndarray, "..."]:
 def largest_eigenvalue(matrix: Float[np.ndarray, "d d"]) -> float:
     """lambda_max of a symmetric positive semidefinite matrix; ValueError when it is zero."""
     value = float(np.linalg.eigvalsh(matrix)[-1])
-    _require(value > 0, "the data are all zero: there is nothing to fit")
+    require(value > 0, "the data are all zero: there is nothing to fit")
     return value
 
 
-def _require(condition: bool | np.bool_, message: str) -> None:
+def require(condition: bool | np.bool_, message: str) -> None:
     if not condition:
         raise ValueError(message)
+
+
+def checked_point(name: str, x, problem: Problem) -> Float[np.ndarray, " d"]:
+    """`x` as a point of the problem's space; ValueError unless it is one and finite."""
+    x = checked(name, x, ndim=1)
+    require(len(x) == problem.dimension, f"{name} has {len(x)} entries: give {problem.dimension} numbers")
+    return x

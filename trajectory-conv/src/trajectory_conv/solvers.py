@@ -20,16 +20,15 @@ from typing import Literal, NamedTuple, get_args
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, ArrayLike, Float, Int, Int8, UInt8
+from jaxtyping import Array, ArrayLike, Float, Int, Int8
 
-from trajectory_conv.problems import Problem, Quadratic
+from trajectory_conv.problems import Problem, Quadratic, checked_point
 from trajectory_conv.prox import WeightedL1
+from trajectory_conv.working_set import Outside, distinct, sizes, unfold, watched, working_set
 
 Method = Literal["ista", "fista", "restart", "restricted"]
 CHUNK = 250
 """Steps between two choices of the working set (ours)."""
-SIZES = (32, 128)
-"""Sizes of working sets (ours): each one is compiled once, which costs more than a finer choice would save."""
 PATIENCE = 5
 """Equal sign patterns in a row after which `restricted` trusts the face (ours)."""
 POWER_STEPS = 10
@@ -85,20 +84,6 @@ class _State(NamedTuple):
     """Curvature that the next step trusts: L, or L_S."""
 
 
-class _Outside(NamedTuple):
-    """The coordinates outside a working set S: zero as long as |grad_j f| <= w_j."""
-
-    cross: Float[Array, "k m"]
-    """H between S and them."""
-    linear: Float[Array, " m"]
-    weights: Float[Array, " m"]
-
-    def radius(self, v: Float[Array, " k"]) -> Float[Array, ""]:
-        """min_j (w_j - |grad_j f|) / ||H_jS||: how far v may move before one wakes up; negative when one has."""
-        slack = self.weights - jnp.abs(v @ self.cross - self.linear)
-        return (slack / jnp.linalg.norm(self.cross, axis=0)).min()
-
-
 @jax.jit
 def measure(problem: Problem, points: Float[ArrayLike, "points d"], optimum: Float[ArrayLike, " d"]) -> Scalars:
     """The scalars of a trace at any points."""
@@ -131,7 +116,7 @@ def _measuring(problem: Problem, optimum):
 
 
 @partial(jax.jit, static_argnames=("method", "steps"))
-def _advance(problem: Problem, outside: _Outside | None, optimum, state: _State, method: Method, steps: int):
+def _advance(problem: Problem, outside: Outside | None, optimum, state: _State, method: Method, steps: int):
     """`steps` steps; returns the state, and before each step the scalars, the face (packed bits of the coordinates
     above and below zero) and its number of products, and whether a coordinate outside woke up.
     """
@@ -153,7 +138,7 @@ def _advance(problem: Problem, outside: _Outside | None, optimum, state: _State,
         else:
             image_new = smooth.image(new)
         if outside is not None:
-            watch = _watched(outside, v, watch)
+            watch = watched(outside, v, watch)
         face = regulariser.face(x)
         emitted = measured(x, image), jnp.packbits(jnp.stack([face > 0, face < 0]), axis=1), products
         return (_State(new, x, t, age, smoothness), image_new, image, watch), emitted
@@ -162,19 +147,6 @@ def _advance(problem: Problem, outside: _Outside | None, optimum, state: _State,
     start = (state, smooth.image(state.x), smooth.image(state.previous), watch)
     (state, _, _, (_, _, woken)), (scalars, faces, products) = jax.lax.scan(step, start, length=steps)
     return state, scalars, faces, products, woken
-
-
-def _watched(outside: _Outside, v, watch):
-    """The watch (centre, radius, woken): within `radius` of `centre` nobody outside can wake up, farther off one looks
-    again.
-    """
-    centre, radius, woken = watch
-
-    def look(_):
-        found = outside.radius(v)
-        return v, found, woken | (found < 0)
-
-    return jax.lax.cond(jnp.linalg.norm(v - centre) < radius, lambda _: watch, look, operand=None)
 
 
 def _restricted(problem: Problem, state: _State, image, gradient, safe):
@@ -235,7 +207,7 @@ def solve(
     if method == "restricted" and not isinstance(problem.smooth, Quadratic):
         raise ValueError("the restricted step needs a quadratic f: take another method")
     if start is not None:
-        start = _point("start", start, problem)
+        start = checked_point("start", start, problem)
     optimum = find_optimum(problem).x if optimum is None else _optimum(optimum, problem)
     chunks = []
     for chunk in _chunks(problem, method, optimum, start, compress, iterations):
@@ -243,24 +215,15 @@ def solve(
         if stop is not None and chunk[0].residual[-1] <= stop:
             break
     scalars, faces, products, x = zip(*chunks, strict=True)
-    packed, face = _distinct(np.concatenate(faces))
+    packed, face = distinct(np.concatenate(faces))
     above, below = np.unpackbits(packed, axis=2, count=problem.dimension).astype(np.int8).swapaxes(0, 1)
     columns = (np.concatenate(column) for column in zip(*scalars, strict=True))
     return Trace(*columns, face, above - below, np.concatenate(products), x[-1], optimum, method)
 
 
-def _point(name: str, x, problem: Problem) -> Float[np.ndarray, " d"]:
-    x = np.asarray(x, dtype=float)
-    if x.shape != (problem.dimension,):
-        raise ValueError(f"{name} has the shape {x.shape}: give {problem.dimension} numbers")
-    if not np.isfinite(x).all():
-        raise ValueError(f"{name} has entries that are not finite")
-    return x
-
-
 def _optimum(x, problem: Problem) -> Float[np.ndarray, " d"]:
     """x, if it is an optimum to 1e-6 of the gradient at zero: warned of where found, a rougher one is a mistake."""
-    x = _point("optimum", x, problem)
+    x = checked_point("optimum", x, problem)
     violation, scale = float(problem.violation(x)), float(jnp.abs(problem.gradient(jnp.zeros_like(x))).max())
     if violation > 1e-6 * scale:
         raise ValueError(
@@ -279,10 +242,10 @@ def _chunks(problem: Problem, method: Method, optimum, start, compress: bool, it
     for done in range(0, iterations, CHUNK):
         steps = min(CHUNK, iterations - done)
         needed = (x != 0) | (previous != 0) | (optimum != 0)
-        sizes = _sizes(int(needed.sum()), d) if compress and done else (d,)  # faces are large at first, mostly
-        for wanted in sizes:
+        # faces are large at first, mostly
+        for wanted in sizes(int(needed.sum()), d) if compress and done else (d,):
             if wanted != size or needed[order[size:]].any():
-                order, part, outside = _working_set(problem, x, needed, wanted)
+                order, part, outside = working_set(problem, x, needed, wanted)
                 size = wanted
             rows = order[:size]
             state = _State(x[rows], previous[rows], t, age, smoothness)
@@ -292,47 +255,7 @@ def _chunks(problem: Problem, method: Method, optimum, start, compress: bool, it
             size = 0  # this set will not do again
         x, previous = np.zeros(d), np.zeros(d)
         x[rows], previous[rows], t, age, smoothness = state
-        yield Scalars(*map(np.asarray, scalars)), _unfold(np.asarray(faces), rows, d), np.asarray(products), x
-
-
-def _sizes(needed: int, d: int):
-    """Sizes of working sets to try in turn for `needed` coordinates: with some room for those that wake up."""
-    yield from (size for size in SIZES if 1.25 * needed + 4 <= size < d)
-    yield d
-
-
-def _working_set(problem: Problem, x, needed, size: int) -> tuple[Int[np.ndarray, " d"], Problem, _Outside | None]:
-    """(order, inside, outside): the needed coordinates come first in `order`, then those closest to activation; the
-    first `size` of them make the problem inside.
-    """
-    if size == problem.dimension:
-        return np.arange(size), problem, None
-    smooth, weights = problem.smooth, np.asarray(problem.regulariser.weights)
-    hessian, linear = np.asarray(smooth.hessian), np.asarray(smooth.linear)
-    at = np.flatnonzero(x)
-    slack = weights - np.abs(x[at] @ hessian[at] - linear)
-    order = np.argsort(np.where(needed, -np.inf, slack), kind="stable")
-    rows, others = order[:size], order[size:]
-    inside = Quadratic(jnp.asarray(hessian[rows][:, rows]), jnp.asarray(linear[rows]), smooth.constant)
-    outside = _Outside(*map(jnp.asarray, (hessian[rows][:, others], linear[others], weights[others])))
-    return order, problem._replace(smooth=inside, regulariser=WeightedL1(jnp.asarray(weights[rows]))), outside
-
-
-def _unfold(packed: UInt8[np.ndarray, "steps 2 bytes"], rows, d: int) -> UInt8[np.ndarray, "steps 2 all_bytes"]:
-    """Packed faces of the working set as packed faces of all coordinates."""
-    distinct, number = _distinct(packed)
-    bits = np.zeros((len(distinct), 2, d), dtype=np.uint8)
-    bits[..., rows] = np.unpackbits(distinct, axis=2, count=len(rows))
-    return np.packbits(bits, axis=2)[number]
-
-
-def _distinct(
-    faces: UInt8[np.ndarray, "steps 2 bytes"],
-) -> tuple[UInt8[np.ndarray, "faces 2 bytes"], Int[np.ndarray, " steps"]]:
-    """The distinct ones and the number of each step's. Only places of change are sorted: they are few."""
-    start = np.flatnonzero(np.r_[True, (faces[1:] != faces[:-1]).any(axis=(1, 2))])
-    distinct, number = np.unique(faces[start], axis=0, return_inverse=True)
-    return distinct, np.repeat(number, np.diff(np.r_[start, len(faces)]))
+        yield Scalars(*map(np.asarray, scalars)), unfold(np.asarray(faces), rows, d), np.asarray(products), x
 
 
 def polish(problem: Problem, x: Float[np.ndarray, " d"], steps: int = 10) -> Float[np.ndarray, " d"] | None:

@@ -9,24 +9,39 @@ from trajectory_conv.checks.judging import (
     TIGHT,
     TOLERANCE,
     Check,
+    by_seed,
     factor,
     judge,
     part,
+    present,
     worst,
 )
 from trajectory_conv.experiments.appearance import own
 
+OVERLAP = "Breast cancer; seeds are overlapping samples of its rows"
+
 # ---- C9 to C11: the affine KKT Hoffman constant
 
 
-def tight(column: str, what: str) -> Check:
+def tight(of: str, norm: str) -> Check:
     def check(results: dict[str, Results]) -> Finding:
-        """Bound over exact value (or over the other bound): within 10 % everywhere."""
+        """Bound over exact value (or over the other bound): within 10 %, our choice, everywhere.
+
+        Over our own designs, of all seeds together in each cell (n, d, s, design): the largest, or the median of the
+        seeds' medians. The authors' designs are quoted.
+        """
         table = part(results, "hoffman", "tightness")
-        medians = table[column.replace("max", "median")].astype(float)
-        count = int(table["trials"].sum())
-        why = f"{what} of {count} designs; medians per cell {medians.min():.4f} to {medians.max():.4f}."
-        return worst(table[column], why, most=TIGHT)
+        mine, column = own(table), f"{of}_{norm}"
+        cells = mine.groupby(["n", "d", "s", "design"])[column]
+        medians = mine[f"median_{norm}"].astype(float)
+        why = (
+            f"Worst of {len(cells)} cells, {int(mine['trials'].sum())} designs; medians of the designs of one seed "
+            f"{medians.min():.4f} to {medians.max():.4f}."
+        )
+        if len(theirs := table.loc[table["stream"] == "replay", column]):
+            why += f" The authors' designs, replayed: {theirs.max():.4f}."
+        ours = cells.agg(lambda values: getattr(values, of)(skipna=False))
+        return worst(ours, why, most=TIGHT)
 
     return check
 
@@ -35,7 +50,20 @@ def inf_identity(results: dict[str, Results]) -> Finding:
     """For uniform weights the bound is the exact value: the ratio is 1 to rounding, and evidence of nothing."""
     table = part(results, "hoffman", "tightness")
     largest = table[["max_inf", "min_inf"]].astype(float).sub(1).abs().max(axis=1)
-    return worst(largest, "Largest |upper / exact - 1|.", most=1e-12)
+    return worst(largest, "Largest |upper / exact - 1|, the authors' designs included.", most=1e-12)
+
+
+def weyl_is_infinite(results: dict[str, Results]) -> Finding:
+    """Share of our designs on which Weyl's bound, 1 / (min(mu_S, lambda) - ||G_{S^c S}||), is infinite: 99 %, our
+    choice for "nearly always". The bound of that norm by cross-leverages is quoted.
+    """
+    table = own(part(results, "hoffman", "tightness"))
+    norm, loose = table["min_cross"].astype(float).min(), table["median_leverage"].astype(float)
+    why = (
+        f"It is finite where ||G_(S^c S)|| < min(mu_S, lambda) <= {table['lam'].max():g}; least norm {norm:.2f}. "
+        f"Cross-leverages bound that norm, by medians {loose.min():.2f} to {loose.max():.1f} times too large."
+    )
+    return judge(100 - by_seed(table, "weyl_finite"), why, supported_above=99.0)
 
 
 def grows_with_dimension(results: dict[str, Results]) -> Finding:
@@ -85,19 +113,19 @@ def concentrates(design: str) -> Check:
         """Largest over median constant, worst support size of a seed: a quarter above the median is close."""
         table = own(part(results, "hoffman", "supports"))
         table = table[table["design"] == design]
-        return judge(table.groupby("seed")["max_over_median"].max(), "Worst size s, per seed.", supported_below=1.25)
+        return judge(by_seed(table, "max_over_median", "max"), "Worst size s, per seed.", supported_below=1.25)
 
     return check
 
 
 def light_tails(design: str) -> Check:
     def check(results: dict[str, Results]) -> Finding:
-        """Largest excess kurtosis over sizes, per seed: below 3, that of a Laplace distribution."""
+        """Largest excess kurtosis over sizes, per seed: below 3, that of a Laplace distribution; a generous limit."""
         table = own(part(results, "hoffman", "supports"))
         table = table[table["design"] == design]
         skewness = table["skewness"].astype(float)
-        why = f"Worst size s, per seed. Skewness {skewness.min():.2f} to {skewness.max():.2f}."
-        return judge(table.groupby("seed")["excess_kurtosis"].max(), why, supported_below=3.0)
+        why = f"Worst size s, per seed; 3 is a generous limit. Skewness {skewness.min():.2f} to {skewness.max():.2f}."
+        return judge(by_seed(table, "excess_kurtosis", "max"), why, supported_below=3.0)
 
     return check
 
@@ -105,11 +133,11 @@ def light_tails(design: str) -> Check:
 def stability(results: dict[str, Results]) -> Finding:
     """||Delta b|| over H_2 ||A'dy / n||, for perturbations that keep the face; the bound allows 1."""
     table = part(results, "hoffman", "stability")
-    ratio = table["worst_ratio"].astype(float)
+    ratio, left_out = present(table["worst_ratio"], "no perturbation of that size keeps the face, and H says nothing")
     why = (
         f"Worst of {int(table['kept_face'].sum())} perturbations that keep support and signs; on average the bound is "
         f"{(1 / ratio).mean():.0f} times too large. Exact: Delta b_S = P A_S'dy / n, to "
-        f"{table['identity_error'].max():.0e}."
+        f"{table['identity_error'].max():.0e}.{left_out}"
     )
     return worst(ratio, why, most=1 + TOLERANCE)
 
@@ -118,7 +146,9 @@ def stability(results: dict[str, Results]) -> Finding:
 
 
 def rule_agrees(results: dict[str, Results]) -> Finding:
-    """Share of the grid on which lambda_stat <= lambda_1 < min |b*| tells recovery rightly: nine points in ten."""
+    """Share of the grid on which lambda_stat <= lambda_1 < min |b*| tells recovery rightly: nine points in ten, our
+    choice.
+    """
     table = own(results["phase"].table)
     promised, denied = (table[f"rule_false_{kind}"].mean() for kind in ("positive", "negative"))
     why = f"Wrongly promised {promised:.1f} %, wrongly denied {denied:.1f} %."
@@ -126,7 +156,9 @@ def rule_agrees(results: dict[str, Results]) -> Finding:
 
 
 def path_recovers(results: dict[str, Results]) -> Finding:
-    """Share of the budgets for which some split recovers the support where the coupled split does, too: nine in ten."""
+    """Share of the budgets for which some split recovers the support where the coupled split does, too: nine in ten,
+    our choice.
+    """
     table = own(results["phase"].table)
     others = ", ".join(f"{name} {table[f'recovered_{name}'].mean():.0f} %" for name in ("naive", "constrained"))
     why = (
@@ -141,7 +173,8 @@ def path_has_low_h(results: dict[str, Results]) -> Finding:
     return judge(own(results["phase"].table)["excess_coupled"], "Best of 50 splits per budget.", supported_below=TIGHT)
 
 
-# ---- C13: cross-leverage
+# ---- C13: cross-leverage. Seeds of breast cancer are samples of 150 of the same 569 rows: they overlap, and their
+# intervals speak of this data set, not of others.
 
 
 def same_solution(results: dict[str, Results]) -> Finding:
@@ -168,7 +201,7 @@ def fewer_iterations(results: dict[str, Results]) -> Finding:
     table = _cancer_at_half(results)
     ratio = table["steps"] / table["steps_full"]
     epochs = (table["epochs"].astype(float) / table["epochs_full"].astype(float)).mean()
-    why = f"Breast cancer, tau = .5; epochs of coordinate descent {epochs:.2f}."
+    why = f"{OVERLAP}; tau = .5; epochs of coordinate descent {epochs:.2f}."
     return factor(ratio.set_axis(table["seed"]), why, supported_below=1 / TIGHT)
 
 
@@ -177,7 +210,7 @@ def better_than_random(results: dict[str, Results]) -> Finding:
     table = _cancer_at_half(results)
     ratio = table["steps"] / table["random_steps"]
     size = (table["lipschitz"].astype(float) / table["random_lipschitz"].astype(float)).mean()
-    why = f"Breast cancer, tau = .5; L over that of the control {size:.2f}."
+    why = f"{OVERLAP}; tau = .5; L over that of the control {size:.2f}."
     return factor(ratio.set_axis(table["seed"]), why, supported_below=1 / TIGHT)
 
 
@@ -203,7 +236,7 @@ def _cancer_at_half(results: dict[str, Results]) -> pd.DataFrame:
 
 def lambda_units(results: dict[str, Results]) -> Finding:
     """H_2 with lambda = alpha, the one that was fitted, over H_2 with lambda = alpha n: the same if units did not
-    matter.
+    matter. Two formulas at one solution: H_2 falls as lambda rises, whatever the data.
     """
     table = results["leverage"].table
     rows = table[(table["data"] == "synthetic") & (table["tau"] == 1)]
@@ -219,5 +252,5 @@ def arcene_scaling(results: dict[str, Results]) -> Finding:
     table = results["leverage"].table
     rows = table[(table["data"] == "breast_cancer") & (table["tau"] == table["tau"][table["tau"] < 1].max())]
     right = rows["dropped_share"].astype(float).mean()
-    why = f"Breast cancer, largest threshold; with columns scaled once {right:.1f} % are dropped."
+    why = f"{OVERLAP}; largest threshold; with columns scaled once {right:.1f} % are dropped."
     return judge(rows["dropped_share_published"], why, supported_above=95.0)

@@ -1,6 +1,11 @@
-"""How a check turns numbers into a finding."""
+"""How a check turns numbers into a finding.
+
+A missing value never helps a claim: a check that can say what a missing value means fills it in, or leaves it out by
+name (`present`). What is still missing here is counted in the finding, and "supported" becomes "inconclusive".
+"""
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -18,12 +23,13 @@ Check = Callable[[dict[str, Results]], Finding]
 
 def judge(values: Iterable[float], why: str, **threshold: float) -> Finding:
     """Finding from one number per seed, by its t-interval; fewer than three seeds decide nothing."""
-    defined = pd.Series(list(values), dtype=float).dropna()
+    values = pd.Series(list(values), dtype=float)
+    defined = values.dropna()
     if defined.empty:
         return Finding(None, None, None, 0, "inconclusive", f"{why} No seed has a value.")
     mean, low, high = mean_interval(defined)
     verdict = verdict_from_interval(low, high, **threshold) if len(defined) >= 3 else "inconclusive"
-    return Finding(mean, low, high, len(defined), verdict, why)
+    return _with_missing(Finding(mean, low, high, len(defined), verdict, why), len(values))
 
 
 def factor(ratios: pd.Series, why: str, **threshold: float) -> Finding:
@@ -37,12 +43,29 @@ def worst(
     values: pd.Series | np.ndarray, why: str, *, most: float | None = None, least: float | None = None
 ) -> Finding:
     """A statement about every value: supported when the worst one keeps to the limit, contradicted otherwise."""
-    values = pd.Series(np.asarray(values, dtype=float)).dropna()
-    if values.empty:
+    values = pd.Series(np.asarray(values, dtype=float))
+    defined = values.dropna()
+    if defined.empty:
         return Finding(None, None, None, 0, "inconclusive", f"{why} Nothing was measured.")
-    extreme = values.max() if most is not None else values.min()
+    extreme = defined.max() if most is not None else defined.min()
     holds = extreme <= most if most is not None else extreme >= least
-    return Finding(float(extreme), None, None, len(values), "supported" if holds else "contradicted", why)
+    verdict = "supported" if holds else "contradicted"
+    return _with_missing(Finding(float(extreme), None, None, len(defined), verdict, why), len(values))
+
+
+def _with_missing(found: Finding, count: int) -> Finding:
+    """The finding of `count` values of which only `found.n` were there."""
+    if found.n == count:
+        return found
+    why = f"{found.why} {count - found.n} of {count} values are missing, which supports nothing."
+    return replace(found, verdict="inconclusive" if found.verdict == "supported" else found.verdict, why=why)
+
+
+def present(values: pd.Series, reason: str) -> tuple[pd.Series, str]:
+    """The values that are there, and a sentence on those that are not and why they may be left out."""
+    kept = values.astype(float).dropna()
+    missing = len(values) - len(kept)
+    return kept, f" {missing} of {len(values)} are left out: {reason}." if missing else ""
 
 
 Number = int | float | np.number | np.bool_ | None
@@ -64,8 +87,8 @@ def agreement(pairs: list[tuple[Number, Number, float]], why: str) -> Finding:
 
 
 def geometric(table: pd.DataFrame, values: pd.Series) -> pd.Series:
-    """Geometric mean over the rows of each seed, NaN rows left out."""
-    return np.exp(np.log(values.astype(float)).groupby(table["seed"]).mean())
+    """Geometric mean over the values of each seed (rows of `table` by index); missing where one of them is."""
+    return np.exp(_per_seed(np.log(values.astype(float)), table["seed"], "mean"))
 
 
 def by_design(table: pd.DataFrame, ratio: pd.Series) -> str:
@@ -80,6 +103,11 @@ def part(results: dict[str, Results], experiment: str, name: str) -> pd.DataFram
     return table[table["part"] == name]
 
 
-def by_seed(table: pd.DataFrame, column: str) -> pd.Series:
-    """Mean over the rows of each seed."""
-    return table[column].astype(float).groupby(table["seed"]).mean()
+def by_seed(table: pd.DataFrame, column: str, of: str = "mean") -> pd.Series:
+    """Mean, or another statistic, over the rows of each seed; missing where one of them is."""
+    return _per_seed(table[column].astype(float), table["seed"], of)
+
+
+def _per_seed(values: pd.Series, seeds: pd.Series, of: str) -> pd.Series:
+    """pandas' own statistics of groups leave NaN out."""
+    return values.groupby(seeds).agg(lambda held: getattr(held, of)(skipna=False))

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 
 from repro_shared.claims import Finding
 from repro_shared.runlog import Results
@@ -15,6 +16,7 @@ from trajectory_conv.checks.judging import (
     geometric,
     judge,
     part,
+    present,
     worst,
 )
 from trajectory_conv.experiments.appearance import own
@@ -109,19 +111,30 @@ def local_rate(experiment: str, floor: float = 0.99) -> Check:
     def check(results: dict[str, Results]) -> Finding:
         """(1 - r) L / mu per seed: at most 10 % above 1, where the last third of a trace still holds faster modes.
 
-        A run that is slower than predicted by more than 1 % (far above the error of a fit) contradicts at once.
+        A run that is slower than predicted by more than 1 % (far above the error of a fit) contradicts at once. Runs
+        without a fitted rate are left out, each by name.
         """
         table = results[experiment].table
-        ratio = table["rate_ratio"].astype(float)
+        without = _runs(table[table["rate_ratio"].isna()])
+        ratio, left_out = present(
+            table["rate_ratio"], f"face not identified, or too few steps on it, within the run ({without})"
+        )
         if ratio.min() < floor:
-            return worst(ratio, "A run is slower than its face allows.", least=floor)
+            return worst(ratio, f"A run is slower than its face allows.{left_out}", least=floor)
+        fast = _runs(table.loc[ratio.index[ratio > TIGHT]]) or "none"
         why = (
-            f"(1 - measured rate) L / mu of the iterates, mean over {ratio.notna().sum()} of {len(ratio)} runs that "
-            f"identify the face and have steps enough; range {ratio.min():.4f} to {ratio.max():.4f}."
+            f"(1 - measured rate) L / mu of the iterates, mean over runs; range {ratio.min():.4f} to "
+            f"{ratio.max():.4f}, above {TIGHT}: {fast}.{left_out}"
         )
         return judge(ratio.groupby(table["seed"]).mean(), why, supported_below=TIGHT)
 
     return check
+
+
+def _runs(table: pd.DataFrame) -> str:
+    """Names of runs, for people."""
+    name = "tasks" if "tasks" in table else "designs"
+    return ", ".join(f"{run[name]} of seed {run['seed']}" for _, run in table.iterrows())
 
 
 def rank_of_condition(results: dict[str, Results]) -> Finding:
@@ -144,8 +157,11 @@ def rank_of_condition(results: dict[str, Results]) -> Finding:
 def fista_locally(results: dict[str, Results]) -> Finding:
     """(1 - r) of ISTA over that of FISTA on the final face, geometric mean over designs: above 1 FISTA is slower."""
     table = results["rates"].table
-    excess = (1 - table["measured_rate"].astype(float)) / (1 - table["fista_rate"].astype(float))
-    why = f"(1 - r) of ISTA over (1 - r) of FISTA on the final face. {by_design(table, excess)}."
+    excess, left_out = present(
+        (1 - table["measured_rate"].astype(float)) / (1 - table["fista_rate"].astype(float)),
+        "a face not identified, or too few steps on it, within the run",
+    )
+    why = f"(1 - r) of ISTA over (1 - r) of FISTA on the final face. {by_design(table, excess)}.{left_out}"
     return factor(geometric(table, excess), why, supported_above=1.0)
 
 
@@ -155,11 +171,15 @@ def fista_locally(results: dict[str, Results]) -> Finding:
 def condition_improves(results: dict[str, Results]) -> Finding:
     """mu of the final face over the median mu_k before it is identified; interlacing makes it at least 1."""
     table = results["rates"].table
-    ratio = (table["mu"] / table["mu_before"].where(table["mu_before"] > 0)).astype(float)
+    ratio, left_out = present(
+        table["mu"] / table["mu_before"].where(table["mu_before"] > 0),
+        "no iterate before, or a median mu_k of 0, which is infinitely worse",
+    )
     singular = int((table["singular_steps"] > 0).sum())
     why = (
         f"Geometric mean over designs. In {singular} of {len(table)} runs some faces before have mu_k = 0 (more than n "
         "coordinates): the bound promises nothing there. Smaller faces have larger mu whatever the data: interlacing."
+        f"{left_out}"
     )
     return factor(geometric(table, ratio), why, supported_above=1.0)
 
@@ -167,25 +187,35 @@ def condition_improves(results: dict[str, Results]) -> Finding:
 def speed_improves(results: dict[str, Results]) -> Finding:
     """Realised contraction after over before identification, step 1/L: at least 10 % better to count as improved."""
     table = results["rates"].table
-    ratio = (table["speed_after"] / table["speed_before"]).astype(float)
+    ratio, left_out = present(
+        table["speed_after"] / table["speed_before"],
+        "no step before identification, or none after it with a gap above 1e-13",
+    )
     better, worse = (100 * (ratio > TIGHT).mean(), 100 * (ratio < 1 / TIGHT).mean())
     why = (
         f"Median L (1 - gap_k+1 / gap_k) after over before, geometric mean over designs; more than 10 % better in "
-        f"{better:.0f} % of runs, worse in {worse:.0f} %. {by_design(table, ratio)}."
+        f"{better:.0f} % of runs, worse in {worse:.0f} %. {by_design(table, ratio)}.{left_out}"
     )
     return factor(geometric(table, ratio), why, supported_above=TIGHT)
 
 
-def gain(method: str, over: str, least: float, experiment: str = "rates") -> Check:
+def restricted_gains(over: str, least: float) -> Check:
     def check(results: dict[str, Results]) -> Finding:
-        """Iterations to a gap of 1e-10, geometric mean over designs; a factor of `least` is a gain worth the
-        trouble.
+        """Iterations to a gap of 1e-10 of another method over those of the restricted step, geometric mean over
+        designs; a factor of `least` is a gain worth the trouble. Work, in products with H, is quoted.
         """
-        table = results[experiment].table
-        steps = {name: table[f"steps_{name}"].astype(float) for name in (over, method)}
-        missing = int(steps[method].isna().sum())
-        ratio = steps[over].fillna(table["iterations"]) / steps[method].fillna(table["iterations"])
+        table = results["rates"].table
+        reached = {
+            name: table[name].astype(float) for name in (f"steps_{over}", "steps_restricted", "products_restricted")
+        }
+        missing = int((reached[f"steps_{over}"].isna() | reached["steps_restricted"].isna()).sum())
+        other, steps, products = (values.fillna(table["iterations"]) for values in reached.values())
+        work = geometric(table, other / products).mean()
         left_out = f" {missing} runs are not there within the iterations and count with those." if missing else ""
-        return factor(geometric(table, ratio), f"{by_design(table, ratio)}.{left_out}", supported_above=least)
+        why = (
+            f"{by_design(table, other / steps)}. In products with H (a rejected step takes two, an estimate of L_S "
+            f"ten): {work:.2g} times.{left_out}"
+        )
+        return factor(geometric(table, other / steps), why, supported_above=least)
 
     return check

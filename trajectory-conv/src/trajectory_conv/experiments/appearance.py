@@ -1,5 +1,6 @@
 """One name and one colour per design and method, the same in every figure."""
 
+import math
 import re
 
 import matplotlib
@@ -65,11 +66,11 @@ def own(table: pd.DataFrame) -> pd.DataFrame:
     return table[table["stream"] == "keys"]
 
 
-def interval_bars(ax: Axes, place, samples: list, **style) -> None:
-    """Means with 95 % t-intervals (no bar for one value)."""
+def interval_bars(ax: Axes, place, samples: list, most: float = math.inf, **style) -> None:
+    """Means with 95 % t-intervals (no bar for one value), cut off at the largest value that is possible."""
     for x, values in zip(place, samples, strict=True):
         values = pd.Series(values, dtype=float).dropna()
         if len(values):
             mean, low, high = mean_interval(values)
-            reach = [[mean - low], [high - mean]] if len(values) > 1 else None
+            reach = [[mean - low], [min(high, most) - mean]] if len(values) > 1 else None
             ax.errorbar([x], [mean], yerr=reach, fmt="o", capsize=2, **style)

@@ -29,8 +29,8 @@ RIP = ("gaussian", "partial_dct", "rademacher", "uniform", "sparse_binary")
 NON_RIP = ("spiked_0.9", "ar1_0.9", "power_law", "low_rank")
 SPIKED = tuple(f"spiked_{rho:g}" for rho in (0.0, 0.05, 0.1, 0.3, 0.5, 0.9, 0.95))
 SOLVERS = ("lasso", "elastic_net", "adaptive_lasso", "adaptive_elastic_net")
-LEVELS = (1e-2, 1e-4, 1e-6, 1e-8, 1e-10)
-"""Gaps whose first iteration is recorded, as `steps_1e-02` and so on."""
+LEVELS = (1e-2, 1e-4, 1e-6, 1e-8, 1e-10, 1e-15)
+"""Gaps whose first iteration is recorded, as `steps_1e-02` and so on; they are exact sums, no differences of F."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,8 @@ class Config(Instances):
     def __post_init__(self):
         super().__post_init__()
         require_positive(self, "lam2", "iterations", "curve")
+        if not self.solver:
+            raise ValueError(f"solver is empty; choose at least one of {', '.join(SOLVERS)}")
         if unknown := [name for name in self.solver if name not in SOLVERS]:
             raise ValueError(f"unknown solver {unknown[0]!r}; choose from {', '.join(SOLVERS)}")
         if self.part not in ("rip", "spiked"):

@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from repro_shared.plotting import figure
+from repro_shared.plotting import PALETTE, figure
 from repro_shared.runlog import Results
 from trajectory_conv.experiments.appearance import design_label, design_styles, own, replayed
 
@@ -70,17 +70,26 @@ def _spiked(curves: pd.DataFrame) -> Figure:
 def _condition(table: pd.DataFrame) -> Figure:
     """Steps to 1e-6 against L / mu_S, all designs, penalties and seeds."""
     fig, ax = figure(
-        "single",
-        caption="Iterations of ISTA to a gap of 1e-6 against the condition number of the final face, all runs. Line: "
-        "what the local objective rate alone would need for six digits.",
+        "single", height=3.0,
+        caption="Iterations of ISTA to a gap of 1e-6 against the condition number of the final face, all runs. Open "
+        "triangles: runs that do not get there, at the iterations that they were given. Line: what the local objective "
+        "rate alone would need for six digits.",
     )  # fmt: skip
     mine = own(table)
-    for part, marker in (("rip", "o"), ("spiked", "x")):
-        rows = mine[(mine["part"] == part) & mine["steps_1e-06"].notna()]
-        label = {"rip": "LASSO, nine designs", "spiked": "spiked, four penalties"}[part]
-        ax.loglog(rows["condition"].astype(float), rows["steps_1e-06"].astype(float), marker, label=label, alpha=0.6)
-    ends = np.array([3.0, 1e4])
-    ax.loglog(ends, np.log(1e6) / (-2 * np.log1p(-1 / ends)), color="black", linewidth=1)
+    condition, steps = mine["condition"].astype(float), mine["steps_1e-06"].astype(float)
+    late = steps.isna()
+    for part, label, marker, color in (
+        ("rip", "LASSO, nine designs", "o", PALETTE[0]),
+        ("spiked", "spiked, four penalties", "x", PALETTE[1]),
+    ):
+        rows = mine["part"] == part
+        ax.loglog(condition[rows & ~late], steps[rows & ~late], marker, label=label, alpha=0.6, color=color)
+        ax.loglog(
+            condition[rows & late], mine["iterations"][rows & late], "^", color=color, markerfacecolor="none",
+            alpha=0.6, label=f"{label}: not reached" if (rows & late).any() else None,
+        )  # fmt: skip
+    ends = np.array([3.0, condition.max()])
+    ax.loglog(ends, np.log(1e6) / (-2 * np.log1p(-1 / ends)), color="black", linewidth=1, label="local rate alone")
     ax.set(xlabel=r"$L / \mu_S$ of the optimum's face", ylabel="iterations to a gap of $10^{-6}$")
-    ax.legend()
+    ax.legend(loc="upper left", fontsize=6)
     return fig

@@ -7,8 +7,9 @@ drops as many inactive features at random. The authors' H_2 uses lambda = alpha 
 given. Their ARCENE columns are scaled by sqrt(n) twice, which makes h_j n times too large; the share of the features
 that this would drop is given, too.
 
-One cell is one data set, one alpha and one seed. ARCENE and Golub are read from a file of yours (`--data arcene --file
-arcene.arff`). Expect 2 s per cell on one core, more for the large files.
+One cell is one data set, one alpha and one seed; those of breast_cancer draw 150 of the same 569 rows, so they overlap.
+ARCENE and Golub are read from a file of yours (`--data arcene --file arcene.arff`). Expect 2 s per cell on one core,
+more for the large files.
 """
 
 from __future__ import annotations
@@ -75,6 +76,8 @@ def run(cell: Config, scratch: Path) -> list[dict]:
     support = full != 0
     if not support.any():
         raise UserError(f"alpha = {cell.alpha}: the solution is zero; choose a smaller alpha")
+    if support.all():
+        raise UserError(f"alpha = {cell.alpha}: no feature is inactive; choose a larger alpha")
     leverage = cross_leverage(data.x, support)
     inactive = np.flatnonzero(~support)
     order = _rng(cell).permutation(inactive)

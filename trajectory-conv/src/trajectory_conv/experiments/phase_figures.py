@@ -26,8 +26,8 @@ def _maps(results: Results, row: pd.Series) -> Figure:
     fig, (left, right) = figure(
         "double", 1, 2, height=3.3, sharey=True,
         caption="Elastic net on the authors' data. Left: where the true support is recovered (white). Right: 2-norm "
-        "Hoffman constant at the true support. Black: the boundary lambda_stat; dotted: noise floor xi and signal "
-        "ceiling min |b*|; grey: the regime line Lambda = 3 g_x; coloured: three ways to split a budget.",
+        "Hoffman constant at the true support. Coloured: three ways to split a budget Lambda, which differ at small "
+        "budgets only.",
     )  # fmt: skip
     floor, lam1, lam2 = row["floor"], results.array(row, "lam1"), results.array(row, "lam2")
     recovered = results.array(row, "recovered")
@@ -47,16 +47,23 @@ def _maps(results: Results, row: pd.Series) -> Figure:
             path = results.array(row, f"path_{name}")
             shown = budgets > path
             ax.plot(path[shown] / floor, (budgets - path)[shown] / floor, color=color, linestyle=line, label=label)
-        for x in (1, row["ceiling"] / floor):
-            ax.axvline(x, color="black", linestyle=":", linewidth=0.9)
+        for x, line, label in (
+            (1, ":", r"noise floor $\xi$"),
+            (row["ceiling"] / floor, (0, (1, 3)), r"ceiling $\min |b^*|$"),
+        ):
+            ax.axvline(x, color="black", linestyle=line, linewidth=1.1, label=label)
         total = np.geomspace(lam2[0], lam2[-1], 400)
-        ax.plot((3 * row["cross_norm"] - total) / floor, total / floor, color="#888888", linewidth=0.9)
+        ax.plot(
+            (3 * row["cross_norm"] - total) / floor, total / floor, color="#888888", linewidth=0.9,
+            label=r"regime line $\Lambda = 3 g_x$",
+        )  # fmt: skip
         ax.set(
             xlabel=r"$\lambda_1 / \xi$", yscale="log", xlim=(0, lam1[-1] / floor),
             ylim=(lam2[0] / floor, lam2[-1] / floor),
         )  # fmt: skip
         ax.grid(False)
     left.set_ylabel(r"$\lambda_2 / \xi$")
+    left.text(0.45, 0.2, "recovered", transform=left.transAxes, ha="center")
     fig.colorbar(mesh, ax=right, label=r"$H_2$", extend="max")
     fig.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=4)
     return fig

@@ -28,15 +28,24 @@ def _certificate(curves: pd.DataFrame, names: list[str], table: pd.DataFrame) ->
     fig, axes = figure(
         "double", 2, len(names), height=3.8, sharex="col", sharey="row", squeeze=False,
         caption="Top: the true gap of ISTA and the certificate of the faces visited, valid from k = 0. Bottom: its "
-        "factors, the effective condition number L / mu_k of the face of x_k (infinite, not drawn, while more than n "
-        "coordinates are active) and, dotted, that of the optimum's face. Vertical: permanent identification.",
+        "factors, the effective condition number L / mu_k of the face of x_k and, dotted, that of the optimum's face; "
+        "hatched: infinite, more than n coordinates are active. x_0 = 0 has the face of the optimum (dot). Vertical: "
+        "permanent identification.",
     )  # fmt: skip
     for (top, bottom), name in zip(axes.T, names, strict=True):
         rows = curves[curves["designs"] == name]
         facts = table[(table["designs"] == name) & (table["seed"] == rows["seed"].iloc[0])].iloc[0]
         top.plot(rows["step"] + 1, rows["gap_ista"], color=PALETTE[0], label="true gap")
         top.plot(rows["step"] + 1, rows["bound"], color=PALETTE[1], label="certificate")
-        bottom.plot(rows["step"] + 1, rows["condition"].replace(np.inf, np.nan), color=PALETTE[2])
+        infinite = np.isinf(rows["condition"])
+        bottom.plot(
+            rows["step"] + 1, rows["condition"].mask(infinite), "o-", color=PALETTE[2], markevery=[0], markersize=3
+        )
+        if infinite.any():
+            ends = rows["step"][infinite].min() + 0.6, rows["step"][infinite].max() + 1.4
+            bottom.axvspan(
+                *ends, facecolor="none", edgecolor="#999999", hatch="////", linewidth=0, label=r"$\kappa_k = \infty$"
+            )
         bottom.axhline(facts["condition_end"], color="black", linestyle=":", linewidth=0.8)
         for ax in (top, bottom):
             ax.set(xscale="log", yscale="log")
@@ -47,6 +56,7 @@ def _certificate(curves: pd.DataFrame, names: list[str], table: pd.DataFrame) ->
     axes[0, 0].set_ylabel(r"$F(x_k) - F^*$")
     axes[1, 0].set_ylabel(r"$\kappa_k = L / \mu_k$")
     axes[0, 0].legend(loc="lower left")
+    axes[1, 0].legend(loc="upper right")
     return fig
 
 

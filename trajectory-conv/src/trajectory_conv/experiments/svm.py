@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from repro_shared import UserError
 from trajectory_conv.experiments.checked import require_positive, require_seed
 from trajectory_conv.experiments.instances import thinned
 
@@ -53,6 +54,8 @@ class Config:
             raise ValueError("tasks is empty; choose at least one")
         if unknown := [name for name in self.tasks if name not in TASKS]:
             raise ValueError(f"unknown task {unknown[0]!r}; choose from {', '.join(TASKS)}")
+        if min(self.rows, self.cancer_rows) < 3:
+            raise ValueError(f"rows = {self.rows}, cancer_rows = {self.cancer_rows}; choose 3 or more")
         if self.cancer_rows > 569:
             raise ValueError(f"cancer_rows = {self.cancer_rows}; breast cancer has 569 rows")
 
@@ -86,6 +89,8 @@ def _study(cell: Config, task: str) -> dict:
     face, found = face_geometry(problem, solution.x), identification(problem, trace)
     certificate = trajectory_certificate(problem, trace)
     resolved = trace.gap > 1e-13
+    if not resolved[1:].any():
+        raise UserError(f"task {task}: no step is left to judge; choose more iterations or rows")
     rate = fitted_rate(trace, found.face) if found.face is not None else None
     kept = thinned(len(trace.gap), cell.curve)
     return {

@@ -6,7 +6,8 @@ invariant   quadratic growth and error bound from PL, on trajectories (sets that
 descent     gradient descent started in the span of the leading eigenvectors of an ill-conditioned quadratic: the
             restricted PL constant sets the rate, the global one is useless
 scalar      x^2 + 3 sin^2 x, not convex: PL holds, and better on smaller intervals; gradient descent contracts as
-promised null_space  for d > n there is no global error bound: moving along null(A), dist / ||R|| grows without limit
+            promised
+null_space  for d > n there is no global error bound: moving along null(A), dist / ||R|| grows without limit
 
 One cell is one part and one seed. Expect 2 s per cell on one core.
 """
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 
+from repro_shared import UserError
 from trajectory_conv.experiments.checked import require_positive, require_seed
 
 if TYPE_CHECKING:
@@ -46,7 +48,7 @@ class Config:
     lam: float = 0.1
     """l1 penalty."""
     points: int = 2_000
-    """pointwise: random points per scale; invariant and descent: iterations."""
+    """pointwise: random points per scale; invariant and descent: iterations. At least 2."""
     scale: tuple[float, ...] = (1e-2, 1e-1, 1.0, 10.0)
     """pointwise: distances from the optimum at which points are drawn."""
     implication: tuple[str, ...] = IMPLICATIONS
@@ -66,6 +68,8 @@ class Config:
             raise ValueError(f"unknown implication {min(unknown)!r}; choose from {', '.join(IMPLICATIONS)}")
         if self.part not in PARTS:
             raise ValueError(f"unknown part {self.part!r}; choose from {', '.join(PARTS)}")
+        if self.points < 2:
+            raise ValueError(f"points = {self.points}: there is no step to judge; choose at least 2")
         if self.s > self.d or max(self.leading) > self.d:
             raise ValueError(f"s = {self.s}, leading = {self.leading}; choose numbers up to d = {self.d}")
         if self.part == "null_space" and self.d <= self.n:
@@ -88,7 +92,7 @@ def _pointwise(cell: Config) -> list[dict]:
     """Per scale: the least slack of each implication, relative to L, over dense and sparse moves from x*."""
     import jax
 
-    from trajectory_conv.geometry import ROUNDING
+    from trajectory_conv.geometry import ROUNDING, pl_from_error_bound, pl_from_growth
     from trajectory_conv.solvers import measure
 
     problem, optimum, draws = _problem(cell)
@@ -102,14 +106,15 @@ def _pointwise(cell: Config) -> list[dict]:
         here = measure(problem, points, optimum)
         there = measure(problem, jax.vmap(problem.step)(points), optimum)
         kept = np.asarray(here.gap) > ROUNDING
+        if not kept.any():
+            raise UserError(f"scale = {scale:g}: no point has a gap above {ROUNDING:g}; choose a larger scale")
         gap, error, residual, decrease, after = (
             np.asarray(values)[kept] for values in (here.gap, here.error, here.residual, here.decrease, there.gap)
         )
         pl, growth, bound = decrease / (2 * gap), 2 * gap / error**2, residual / error
-        from_growth = np.where(growth <= 2 * lipschitz, growth / 4, lipschitz * (1 - lipschitz / growth))
         slack = {
-            "pl_from_growth": pl - from_growth,
-            "pl_from_error_bound": pl - lipschitz * bound / (2 * lipschitz + bound),
+            "pl_from_growth": pl - pl_from_growth(growth, lipschitz),
+            "pl_from_error_bound": pl - pl_from_error_bound(bound, lipschitz),
             "decrease": (decrease - residual**2) / (2 * gap),
             "contraction": ((1 - np.minimum(pl / lipschitz, 1)) * gap - after) / gap * lipschitz,
         }
@@ -155,12 +160,11 @@ def _descent(cell: Config) -> list[dict]:
     for k in cell.leading:
         start = basis[:, :k] @ draws.signs(k)
         trace = solve(problem, cell.points, "ista", np.zeros(cell.d), start, compress=False)
-        resolved = trace.gap > 1e-12 * trace.gap[0]  # below, rounding has leaked into the slow directions
-        ratio = (trace.gap[1:] / trace.gap[:-1])[resolved[1:]]
+        gap = trace.gap[trace.gap > 1e-12 * trace.gap[0]]  # below, rounding has leaked into the slow directions
         records.append({
             "leading": k,
             "mu": values[k - 1],
-            "measured": float(ratio.max()),
+            "measured": float((gap[1:] / gap[:-1]).max(initial=0.0)),  # 0: over after one step
             "predicted": (1 - values[k - 1]) ** 2,
             "certified": 1 - values[k - 1],
             "global": 1 - values[-1],

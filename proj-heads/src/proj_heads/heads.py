@@ -59,7 +59,7 @@ def build_head(
     norm: bool = True,
     generator: torch.Generator | None = None,
 ) -> nn.Sequential:
-    """A head z (batch, d) -> h (batch, k) with `depth` linear maps of PyTorch's default initialisation, U(+-1/sqrt(fan in)).
+    """A head z (batch, d) -> h (batch, k) of `depth` linear maps, initialised as PyTorch does: U(+-1/sqrt(fan in)).
 
     `norm` puts a batch norm after every linear map (never for `linear`), the last one included, as the authors do.
     """

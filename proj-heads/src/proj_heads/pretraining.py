@@ -1,0 +1,265 @@
+"""Self-supervised pretraining of a backbone with its head, on data and augmentation that stay on one device.
+
+    simclr    -mean_i log softmax_j (u_i'v_j / tau)_i    one direction, N - 1 negatives, tau = .1: as the authors have it
+    simsiam   -(cos(p1, sg h2) + cos(p2, sg h1)) / 2     with a predictor p
+    vicreg, barlow, dino                                 lightly's losses and heads
+
+u and v are the unit outputs of the two views, sg stops gradients. DINO's teacher is a moving average of the student, and
+its teacher is what comes out: backbone and head.
+"""
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, NamedTuple, get_args
+
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor, nn
+
+from proj_heads.augment import Views
+from proj_heads.backbones import initialised_from, resnet18_cifar, small_cnn, vit_tiny
+from proj_heads.data import to_float
+from proj_heads.heads import Activation, build_head, pseudo_collapse_
+from proj_heads.losses import info_nce
+from proj_heads.seeds import generator
+
+Objective = Literal["simclr", "simsiam", "vicreg", "barlow", "dino"]
+Backbone = Literal["small_cnn", "resnet18_cifar", "vit_tiny"]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to pretrain. The defaults are those of the `default` preset; the authors' are in the experiments' `paper`."""
+
+    objective: Objective = "simclr"
+    backbone: Backbone = "small_cnn"
+    cnn_width: int = 16
+    """Channels after the first convolution of small_cnn; d is four times as many."""
+    activation: Activation = "relu"
+    """Of the head (simclr, simsiam); the others' heads are lightly's."""
+    depth: int = 2
+    """Linear maps of the head (simclr, simsiam)."""
+    norm: bool = True
+    """Batch norms in the head and predictor (simclr, simsiam)."""
+    alpha: float = 1.0
+    """Factor on the head's initial linear maps; the authors' "collapsed" start is .1."""
+    width: int = 256
+    """Hidden and output width of the head; DINO's bottleneck is a quarter of it."""
+    predictor: int = 64
+    """Hidden width of SimSiam's predictor (the authors: a quarter of the head's)."""
+    steps: int = 500
+    batch: int = 256
+    """Images a step, of which there are two views."""
+    lr: float = 1e-3
+    """Adam's; SGD's for simsiam, with momentum .9 and without weight decay as the authors have it."""
+    temperature: float = 0.1
+    """tau of simclr."""
+    rotation: float = 45.0
+    """Views are turned by up to so many degrees to either side."""
+    momentum: float = 0.99
+    """Of DINO's teacher at the start; it goes to 1 along a cosine."""
+
+    def __post_init__(self):
+        for name, allowed in (("objective", Objective), ("backbone", Backbone), ("activation", Activation)):
+            if getattr(self, name) not in get_args(allowed):
+                raise ValueError(f"{name} = {getattr(self, name)!r}; choose from {', '.join(get_args(allowed))}")
+        for name in ("cnn_width", "depth", "alpha", "width", "predictor", "steps", "lr", "temperature"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} = {getattr(self, name)}; choose a number > 0")
+        if self.batch < 2:
+            raise ValueError(f"batch = {self.batch}; choose at least 2 images, there are no negatives otherwise")
+        if self.objective == "dino" and self.width < 4:
+            raise ValueError(f"width = {self.width}; choose at least 4, DINO's bottleneck is a quarter of it")
+
+
+class Networks(NamedTuple):
+    """The parts that are trained."""
+
+    backbone: nn.Module
+    head: nn.Module
+    predictor: nn.Module
+    """SimSiam's; the identity otherwise."""
+
+
+class Pretrained(NamedTuple):
+    """What training gave, in evaluation mode."""
+
+    backbone: nn.Module
+    head: nn.Module
+    losses: Float[Tensor, " steps"]
+
+
+def networks(recipe: Recipe, image: tuple[int, int, int], seed: int) -> Networks:
+    """Freshly initialised networks for images of (channels, height, width)."""
+    channels, height, _ = image
+    stream = generator(seed, "init")
+    backbone = {
+        "small_cnn": lambda: small_cnn(channels, recipe.cnn_width, stream),
+        "resnet18_cifar": lambda: resnet18_cifar(channels, stream),
+        "vit_tiny": lambda: vit_tiny(channels, height, stream),
+    }[recipe.backbone]()
+    d, width, predictor = backbone.d, recipe.width, nn.Identity()
+    if recipe.objective in ("simclr", "simsiam"):
+        head = build_head(d, width, width, recipe.activation, recipe.depth, recipe.norm, stream)
+        pseudo_collapse_(head, recipe.alpha)
+        if recipe.objective == "simsiam":
+            predictor = build_head(width, recipe.predictor, width, recipe.activation, 2, recipe.norm, stream)
+        return Networks(backbone, head, predictor)
+    from lightly.models.modules import heads
+
+    with initialised_from(stream):
+        head = {
+            "vicreg": lambda: heads.VICRegProjectionHead(d, width, width),
+            "barlow": lambda: heads.BarlowTwinsProjectionHead(d, width, width),
+            "dino": lambda: heads.DINOProjectionHead(d, width, width // 4, width),
+        }[recipe.objective]()
+    return Networks(backbone, head, predictor)
+
+
+def pretrain(
+    images: UInt8[Tensor, "n channels height width"],
+    recipe: Recipe,
+    seed: int,
+    device: str = "cpu",
+    watch: Callable[[int, Networks], None] | None = None,
+) -> Pretrained:
+    """Train for `recipe.steps` steps; `watch(step, networks)` is called before each one and after the last.
+
+    Initial values, batches and views come from streams of `seed` by name. On a GPU the networks compute in bfloat16 and
+    channels last, the losses in float32.
+    """
+    if recipe.batch > len(images):
+        raise ValueError(f"batch = {recipe.batch} of {len(images)} images; choose a smaller batch")
+    nets = Networks(*(part.to(device).train() for part in networks(recipe, tuple(images.shape[1:]), seed)))
+    images = images.to(device)
+    objective = _OBJECTIVES[recipe.objective](recipe, nets)
+    views = (
+        Views.simsiam(images.shape[-1])
+        if recipe.objective == "simsiam"
+        else Views.simclr(images.shape[-1], recipe.rotation)
+    )
+    parameters = [p for part in nets for p in part.parameters() if p.requires_grad]
+    optimizer = (
+        torch.optim.SGD(parameters, recipe.lr, momentum=0.9)
+        if recipe.objective == "simsiam"
+        else torch.optim.Adam(parameters, recipe.lr)
+    )
+    order, draws = generator(seed, "batches"), generator(seed, "views")
+    losses = torch.empty(recipe.steps, device=device)
+    for step, rows in enumerate(_batches(len(images), recipe, order)):
+        if watch is not None:
+            watch(step, nets)
+        pair = views(to_float(images[rows.to(device)]), draws)
+        with torch.autocast("cuda", torch.bfloat16, enabled=images.is_cuda):
+            loss = objective.loss(pair)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        objective.after(step)
+        losses[step] = loss.detach()
+    if watch is not None:
+        watch(recipe.steps, nets)
+    backbone, head = objective.result()
+    return Pretrained(backbone.eval(), head.eval(), losses.cpu())
+
+
+def _batches(n: int, recipe: Recipe, order: torch.Generator):
+    """Rows of each step: a new permutation an epoch, the incomplete batch at its end left out."""
+    whole, step = n // recipe.batch * recipe.batch, 0
+    while step < recipe.steps:
+        for rows in torch.randperm(n, generator=order)[:whole].split(recipe.batch):
+            if step < recipe.steps:
+                yield rows
+            step += 1
+
+
+class _Objective:
+    """Loss of a pair of views; what happens after a step; which networks are the result."""
+
+    def __init__(self, recipe: Recipe, nets: Networks):
+        self.recipe, self.nets = recipe, nets
+
+    def outputs(self, pair: Float[Tensor, "2 n channels height width"]) -> tuple[Tensor, Tensor]:
+        """h of both views, which go through the networks one after the other: batch norms see one view at a time."""
+        return tuple(self.nets.head(self.nets.backbone(view)).float() for view in pair)
+
+    def loss(self, pair) -> Float[Tensor, ""]:
+        raise NotImplementedError
+
+    def after(self, step: int) -> None:
+        """Nothing."""
+
+    def result(self) -> tuple[nn.Module, nn.Module]:
+        return self.nets.backbone, self.nets.head
+
+
+class _SimCLR(_Objective):
+    def loss(self, pair):
+        return info_nce(*self.outputs(pair), self.recipe.temperature)
+
+
+class _SimSiam(_Objective):
+    def loss(self, pair):
+        from lightly.loss import NegativeCosineSimilarity
+
+        h1, h2 = self.outputs(pair)
+        p1, p2 = (self.nets.predictor(h).float() for h in (h1, h2))
+        criterion = NegativeCosineSimilarity()
+        return (criterion(p1, h2.detach()) + criterion(p2, h1.detach())) / 2
+
+
+class _Decorrelating(_Objective):
+    """VICReg and Barlow Twins, with lightly's (the papers') coefficients."""
+
+    def __init__(self, recipe, nets):
+        from lightly.loss import BarlowTwinsLoss, VICRegLoss
+
+        super().__init__(recipe, nets)
+        self.criterion = {"vicreg": VICRegLoss, "barlow": BarlowTwinsLoss}[recipe.objective]()
+
+    def loss(self, pair):
+        return self.criterion(*self.outputs(pair))
+
+
+class _DINO(_Objective):
+    """Two global views; the teacher's momentum goes to 1 along a cosine; lightly's temperatures .04 and .1."""
+
+    def __init__(self, recipe, nets):
+        from lightly.loss import DINOLoss
+
+        super().__init__(recipe, nets)
+        self.criterion = DINOLoss(recipe.width).to(next(nets.backbone.parameters()).device)
+        self.teacher = _copy(recipe, nets)
+
+    def loss(self, pair):
+        with torch.no_grad():
+            teacher = [self.teacher.head(self.teacher.backbone(view)).float() for view in pair]
+        return self.criterion(teacher, list(self.outputs(pair)))
+
+    @torch.no_grad()
+    def after(self, step):
+        progress = torch.tensor(torch.pi * step / self.recipe.steps)
+        momentum = float(1 - (1 - self.recipe.momentum) * (torch.cos(progress) + 1) / 2)
+        for mine, theirs in zip(self.teacher[:2], self.nets[:2], strict=True):
+            for old, new in zip(mine.parameters(), theirs.parameters(), strict=True):
+                old.lerp_(new, 1 - momentum)
+
+    def result(self):
+        return self.teacher.backbone, self.teacher.head
+
+
+def _copy(recipe: Recipe, nets: Networks) -> Networks:
+    """A copy that is not trained. lightly's DINO head cannot be deep-copied: a second one is given its values."""
+    parameter = next(nets.backbone.parameters())
+    backbone = copy.deepcopy(nets.backbone)
+    from lightly.models.modules import heads
+
+    head = heads.DINOProjectionHead(nets.backbone.d, recipe.width, recipe.width // 4, recipe.width).to(parameter.device)
+    head.load_state_dict(nets.head.state_dict())
+    return Networks(backbone.requires_grad_(False), head.requires_grad_(False), nn.Identity())
+
+
+_OBJECTIVES: dict[str, type[_Objective]] = {
+    "simclr": _SimCLR, "simsiam": _SimSiam, "vicreg": _Decorrelating, "barlow": _Decorrelating, "dino": _DINO,
+}  # fmt: skip

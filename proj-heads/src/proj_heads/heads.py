@@ -7,13 +7,14 @@ such a stack, too. lightly's own heads are used where they are the published one
 """
 
 from collections.abc import Callable
-from typing import Literal, NamedTuple, get_args
+from typing import NamedTuple, get_args
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-Activation = Literal["linear", "relu", "gelu", "swish"]
+from proj_heads.recipe import Activation
+
 MODULES: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "gelu": nn.GELU, "swish": nn.SiLU}
 """torch's module of each activation; `linear` has none."""
 

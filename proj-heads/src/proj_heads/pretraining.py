@@ -1,17 +1,16 @@
 """Self-supervised pretraining of a backbone with its head, on data and augmentation that stay on one device.
 
-    simclr    -mean_i log softmax_j (u_i'v_j / tau)_i    one direction, N - 1 negatives, tau = .1: as the authors have it
+    simclr    -mean_i log softmax_j (u_i'v_j / tau)_i    one direction, N - 1 negatives, tau = .1, as published
     simsiam   -(cos(p1, sg h2) + cos(p2, sg h1)) / 2     with a predictor p
     vicreg, barlow, dino                                 lightly's losses and heads
 
-u and v are the unit outputs of the two views, sg stops gradients. DINO's teacher is a moving average of the student, and
-its teacher is what comes out: backbone and head.
+u and v are the unit outputs of the two views, sg stops gradients. DINO's head has batch norms, as the official one for
+convolutional networks; its teacher, a moving average of the student, is what comes out.
 """
 
 import copy
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Literal, NamedTuple, get_args
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float, UInt8
@@ -20,57 +19,10 @@ from torch import Tensor, nn
 from proj_heads.augment import Views
 from proj_heads.backbones import initialised_from, resnet18_cifar, small_cnn, vit_tiny
 from proj_heads.data import to_float
-from proj_heads.heads import Activation, build_head, pseudo_collapse_
+from proj_heads.heads import build_head, pseudo_collapse_
 from proj_heads.losses import info_nce
+from proj_heads.recipe import Recipe
 from proj_heads.seeds import generator
-
-Objective = Literal["simclr", "simsiam", "vicreg", "barlow", "dino"]
-Backbone = Literal["small_cnn", "resnet18_cifar", "vit_tiny"]
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How to pretrain. The defaults are those of the `default` preset; the authors' are in the experiments' `paper`."""
-
-    objective: Objective = "simclr"
-    backbone: Backbone = "small_cnn"
-    cnn_width: int = 16
-    """Channels after the first convolution of small_cnn; d is four times as many."""
-    activation: Activation = "relu"
-    """Of the head (simclr, simsiam); the others' heads are lightly's."""
-    depth: int = 2
-    """Linear maps of the head (simclr, simsiam)."""
-    norm: bool = True
-    """Batch norms in the head and predictor (simclr, simsiam)."""
-    alpha: float = 1.0
-    """Factor on the head's initial linear maps; the authors' "collapsed" start is .1."""
-    width: int = 256
-    """Hidden and output width of the head; DINO's bottleneck is a quarter of it."""
-    predictor: int = 64
-    """Hidden width of SimSiam's predictor (the authors: a quarter of the head's)."""
-    steps: int = 500
-    batch: int = 256
-    """Images a step, of which there are two views."""
-    lr: float = 1e-3
-    """Adam's; SGD's for simsiam, with momentum .9 and without weight decay as the authors have it."""
-    temperature: float = 0.1
-    """tau of simclr."""
-    rotation: float = 45.0
-    """Views are turned by up to so many degrees to either side."""
-    momentum: float = 0.99
-    """Of DINO's teacher at the start; it goes to 1 along a cosine."""
-
-    def __post_init__(self):
-        for name, allowed in (("objective", Objective), ("backbone", Backbone), ("activation", Activation)):
-            if getattr(self, name) not in get_args(allowed):
-                raise ValueError(f"{name} = {getattr(self, name)!r}; choose from {', '.join(get_args(allowed))}")
-        for name in ("cnn_width", "depth", "alpha", "width", "predictor", "steps", "lr", "temperature"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} = {getattr(self, name)}; choose a number > 0")
-        if self.batch < 2:
-            raise ValueError(f"batch = {self.batch}; choose at least 2 images, there are no negatives otherwise")
-        if self.objective == "dino" and self.width < 4:
-            raise ValueError(f"width = {self.width}; choose at least 4, DINO's bottleneck is a quarter of it")
 
 
 class Networks(NamedTuple):
@@ -106,15 +58,20 @@ def networks(recipe: Recipe, image: tuple[int, int, int], seed: int) -> Networks
         if recipe.objective == "simsiam":
             predictor = build_head(width, recipe.predictor, width, recipe.activation, 2, recipe.norm, stream)
         return Networks(backbone, head, predictor)
+    with initialised_from(stream):
+        head = _lightly_head(recipe, d)
+    return Networks(backbone, head, predictor)
+
+
+def _lightly_head(recipe: Recipe, d: int) -> nn.Module:
     from lightly.models.modules import heads
 
-    with initialised_from(stream):
-        head = {
-            "vicreg": lambda: heads.VICRegProjectionHead(d, width, width),
-            "barlow": lambda: heads.BarlowTwinsProjectionHead(d, width, width),
-            "dino": lambda: heads.DINOProjectionHead(d, width, width // 4, width),
-        }[recipe.objective]()
-    return Networks(backbone, head, predictor)
+    width = recipe.width
+    return {
+        "vicreg": lambda: heads.VICRegProjectionHead(d, width, width),
+        "barlow": lambda: heads.BarlowTwinsProjectionHead(d, width, width),
+        "dino": lambda: heads.DINOProjectionHead(d, width, width // 4, width, batch_norm=True),
+    }[recipe.objective]()
 
 
 def pretrain(
@@ -251,11 +208,8 @@ class _DINO(_Objective):
 
 def _copy(recipe: Recipe, nets: Networks) -> Networks:
     """A copy that is not trained. lightly's DINO head cannot be deep-copied: a second one is given its values."""
-    parameter = next(nets.backbone.parameters())
-    backbone = copy.deepcopy(nets.backbone)
-    from lightly.models.modules import heads
-
-    head = heads.DINOProjectionHead(nets.backbone.d, recipe.width, recipe.width // 4, recipe.width).to(parameter.device)
+    backbone, head = copy.deepcopy(nets.backbone), _lightly_head(recipe, nets.backbone.d)
+    head.to(next(nets.backbone.parameters()).device)
     head.load_state_dict(nets.head.state_dict())
     return Networks(backbone.requires_grad_(False), head.requires_grad_(False), nn.Identity())
 

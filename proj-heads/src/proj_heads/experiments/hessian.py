@@ -1,0 +1,112 @@
+"""Exact spectra of the effective Hessian while SimSiam trains (claims C4 and C6)
+
+One cell is one head and one seed: a small network trained by SimSiam without batch norms in the heads, as in the
+authors' Hessian tracker. At some steps the Hessian of each of 32 samples with respect to the backbone's output is
+computed exactly, in float64, and read twice: with the cosine loss that is trained, whose own Hessian is indefinite, and
+with the squared error on the same outputs and targets. Expect 15 s per cell of `default` on one core.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from proj_heads.experiments.pretrained import Pretraining, images
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from repro_shared.runlog import Results
+
+
+@dataclass(frozen=True)
+class Config(Pretraining):
+    every: int = 30
+    """Steps between two measurements."""
+    samples: int = 32
+    """Samples whose Hessian is computed."""
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.objective != "simsiam":
+            raise ValueError(f"objective = {self.objective!r}; only simsiam has the predictor that is measured here")
+        if not 1 <= self.every <= self.steps:
+            raise ValueError(f"every = {self.every}; choose a number from 1 to steps = {self.steps}")
+        if not 1 <= self.samples <= self.batch:
+            raise ValueError(f"samples = {self.samples}; choose a number from 1 to batch = {self.batch}")
+
+
+def run(cell: Config, scratch: Path) -> list[dict]:
+    """One record: curves over `step` of the probe's quantities for both readings, and of the standard deviation and the
+    largest covariance eigenvalue of the unit backbone outputs.
+    """
+    import torch
+
+    from proj_heads.augment import Views
+    from proj_heads.data import to_float
+    from proj_heads.features import evaluating
+    from proj_heads.hessian import HessianProbe
+    from proj_heads.orbits import to_unit
+    from proj_heads.pretraining import pretrain
+    from proj_heads.seeds import generator
+    from proj_heads.stacked import covariance_spectrum, representation_std
+
+    train, test = images(cell)
+    view = Views.simsiam(train.x.shape[-1])
+    pair = view(to_float(test.x[: cell.batch]), generator(cell.seed, "probe")).to(cell.device)
+    measured = []
+
+    @torch.no_grad()
+    def watch(step: int, networks) -> None:
+        if step % cell.every:
+            return
+        with evaluating(networks.backbone, networks.head):
+            z1, z2 = (networks.backbone(part) for part in pair)
+            target = networks.head(z2)
+        probe = HessianProbe(torch.nn.Sequential(networks.head, networks.predictor), samples=cell.samples)
+        z = to_unit(torch.cat([z1, z2]))
+        largest = covariance_spectrum(z.T[None])[0, -1]
+        spread = {"std": float(representation_std(z.T[None])[0]), "lambda_max": float(largest)}
+        measured.append(probe(step, z1, target) | spread)
+
+    trained = pretrain(train.x, cell, cell.seed, cell.device, watch)
+    names = [name for name in measured[0] if name != "step"]
+    curves = {name: np.array([entry[name] for entry in measured], dtype=float) for name in names}
+    return [{"step": np.array([entry["step"] for entry in measured]), "d": trained.backbone.d, **curves}]
+
+
+def _seeds(count: int, *cells: Config) -> list[Config]:
+    return [replace(cell, seed=seed) for cell in cells for seed in range(count)]
+
+
+_BASE = Config(objective="simsiam", norm=False, alpha=0.1, steps=600, batch=128, lr=0.05)
+_HEADS = [replace(_BASE, activation=name) for name in ("linear", "relu", "gelu", "swish")]
+_NORMAL = replace(_BASE, activation="swish", alpha=1.0)
+_PUBLISHED = replace(
+    _BASE, data="cifar10", backbone="resnet18_cifar", width=2048, predictor=512, steps=19_500, batch=256, every=195,
+    device="cuda",
+)  # fmt: skip
+
+PRESETS: dict[str, list[Config]] = {
+    "smoke": [
+        replace(_BASE, data="digits", activation=name, cnn_width=4, width=16, predictor=8, steps=8, batch=32, every=4,
+                samples=4)
+        for name in ("relu", "swish")
+    ],
+    "default": _seeds(3, *_HEADS, _NORMAL),
+    "paper": _seeds(
+        3,
+        *(replace(_PUBLISHED, activation=name) for name in ("linear", "relu", "gelu", "swish")),
+        replace(_PUBLISHED, activation="swish", alpha=1.0),
+    ),
+}  # fmt: skip
+
+
+def figures(results: Results) -> dict[str, Figure]:
+    """Negative eigenvalues, lowest eigenvalue and share of M along training."""
+    from proj_heads.experiments.hessian_figures import draw
+
+    return draw(results)

@@ -1,0 +1,44 @@
+"""What the experiments that pretrain a network have in common: their settings, data and device."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from proj_heads.experiments.checked import require_seed
+from proj_heads.recipe import Recipe
+
+if TYPE_CHECKING:
+    from proj_heads.data import Images
+
+DATA_FOLDER = "PROJ_HEADS_DATA"
+"""Environment variable with the folder of the data, which `--data-dir` sets; without it `data.load` looks around."""
+VIEWS_A_SECOND = {"small_cnn": 20_000, "resnet18_cifar": 54, "vit_tiny": 161}
+"""Forward and backward on one core of the machine that the committed results are of."""
+
+
+@dataclass(frozen=True)
+class Pretraining(Recipe):
+    data: Literal["fashion-mnist", "digits", "cifar10", "cifar100"] = "fashion-mnist"
+    """Data set; digits are scikit-learn's, scaled up to 28 x 28."""
+    device: str = "cpu"
+    """torch device."""
+    seed: int = 0
+
+    def __post_init__(self):
+        super().__post_init__()
+        require_seed(self)
+
+    def cpu_hours(self) -> float:
+        """About how long training takes on one core."""
+        return 2 * self.steps * self.batch / VIEWS_A_SECOND[self.backbone] / 3600
+
+
+def images(cell) -> tuple[Images, Images]:
+    """Training and test set of the cell's data."""
+    from proj_heads.data import load
+
+    folder = Path(os.environ[DATA_FOLDER]) if os.environ.get(DATA_FOLDER) else None
+    return load(cell.data, True, folder), load(cell.data, False, folder)

@@ -1,72 +1,15 @@
-"""How a check turns numbers into a finding.
-
-A missing value never helps a claim: a check that can say what a missing value means fills it in, or leaves it out by
-name (`present`). What is still missing here is counted in the finding, and "supported" becomes "inconclusive".
-"""
-
-from collections.abc import Callable, Iterable
-from dataclasses import replace
+"""Tolerances, replays and means over designs; the rest of judging is `repro_shared.judging`'s."""
 
 import numpy as np
 import pandas as pd
 
-from repro_shared.claims import Finding, mean_interval, verdict_from_interval
-from repro_shared.runlog import Results
+from repro_shared.claims import Finding
+from repro_shared.judging import per_seed
 from trajectory_conv.experiments.appearance import design_label
 
 TOLERANCE = 1e-6
 TIGHT = 1.1
 """Within 10 %: what we call the same, or tight."""
-
-Check = Callable[[dict[str, Results]], Finding]
-
-
-def judge(values: Iterable[float], why: str, **threshold: float) -> Finding:
-    """Finding from one number per seed, by its t-interval; fewer than three seeds decide nothing."""
-    values = pd.Series(list(values), dtype=float)
-    defined = values.dropna()
-    if defined.empty:
-        return Finding(None, None, None, 0, "inconclusive", f"{why} No seed has a value.")
-    mean, low, high = mean_interval(defined)
-    verdict = verdict_from_interval(low, high, **threshold) if len(defined) >= 3 else "inconclusive"
-    return _with_missing(Finding(mean, low, high, len(defined), verdict, why), len(values))
-
-
-def factor(ratios: pd.Series, why: str, **threshold: float) -> Finding:
-    """`judge` of ratios by their logarithms: the mean over seeds is geometric."""
-    found = judge(np.log(ratios.astype(float)), why, **{name: np.log(value) for name, value in threshold.items()})
-    back = (None if value is None else float(np.exp(value)) for value in (found.measured, found.low, found.high))
-    return Finding(*back, found.n, found.verdict, found.why)
-
-
-def worst(
-    values: pd.Series | np.ndarray, why: str, *, most: float | None = None, least: float | None = None
-) -> Finding:
-    """A statement about every value: supported when the worst one keeps to the limit, contradicted otherwise."""
-    values = pd.Series(np.asarray(values, dtype=float))
-    defined = values.dropna()
-    if defined.empty:
-        return Finding(None, None, None, 0, "inconclusive", f"{why} Nothing was measured.")
-    extreme = defined.max() if most is not None else defined.min()
-    holds = extreme <= most if most is not None else extreme >= least
-    verdict = "supported" if holds else "contradicted"
-    return _with_missing(Finding(float(extreme), None, None, len(defined), verdict, why), len(values))
-
-
-def _with_missing(found: Finding, count: int) -> Finding:
-    """The finding of `count` values of which only `found.n` were there."""
-    if found.n == count:
-        return found
-    why = f"{found.why} {count - found.n} of {count} values are missing, which supports nothing."
-    return replace(found, verdict="inconclusive" if found.verdict == "supported" else found.verdict, why=why)
-
-
-def present(values: pd.Series, reason: str) -> tuple[pd.Series, str]:
-    """The values that are there, and a sentence on those that are not and why they may be left out."""
-    kept = values.astype(float).dropna()
-    missing = len(values) - len(kept)
-    return kept, f" {missing} of {len(values)} are left out: {reason}." if missing else ""
-
 
 Number = int | float | np.number | np.bool_ | None
 """Entry of a table or of a published list; None: not reached."""
@@ -88,26 +31,10 @@ def agreement(pairs: list[tuple[Number, Number, float]], why: str) -> Finding:
 
 def geometric(table: pd.DataFrame, values: pd.Series) -> pd.Series:
     """Geometric mean over the values of each seed (rows of `table` by index); missing where one of them is."""
-    return np.exp(_per_seed(np.log(values.astype(float)), table["seed"], "mean"))
+    return np.exp(per_seed(np.log(values.astype(float)), table["seed"], "mean"))
 
 
 def by_design(table: pd.DataFrame, ratio: pd.Series) -> str:
     """Geometric means per design, for people."""
     groups = np.log(ratio).groupby(table["designs"], sort=False).mean()
     return ", ".join(f"{design_label(name)} {np.exp(mean):.2g}" for name, mean in groups.items())
-
-
-def part(results: dict[str, Results], experiment: str, name: str) -> pd.DataFrame:
-    """The rows of one part of an experiment."""
-    table = results[experiment].table
-    return table[table["part"] == name]
-
-
-def by_seed(table: pd.DataFrame, column: str, of: str = "mean") -> pd.Series:
-    """Mean, or another statistic, over the rows of each seed; missing where one of them is."""
-    return _per_seed(table[column].astype(float), table["seed"], of)
-
-
-def _per_seed(values: pd.Series, seeds: pd.Series, of: str) -> pd.Series:
-    """pandas' own statistics of groups leave NaN out."""
-    return values.groupby(seeds).agg(lambda held: getattr(held, of)(skipna=False))

@@ -4,18 +4,9 @@ import numpy as np
 import pandas as pd
 
 from repro_shared.claims import Finding
+from repro_shared.judging import Check, by_seed, factor, judge, part, present, worst
 from repro_shared.runlog import Results
-from trajectory_conv.checks.judging import (
-    TIGHT,
-    Check,
-    by_design,
-    by_seed,
-    factor,
-    judge,
-    part,
-    present,
-    worst,
-)
+from trajectory_conv.checks.judging import TIGHT, by_design
 from trajectory_conv.experiments.appearance import own
 
 # ---- C5, C6: which designs are fast

@@ -6,19 +6,9 @@ import numpy as np
 import pandas as pd
 
 from repro_shared.claims import Finding
+from repro_shared.judging import Check, factor, judge, part, present, worst
 from repro_shared.runlog import Results
-from trajectory_conv.checks.judging import (
-    TIGHT,
-    TOLERANCE,
-    Check,
-    by_design,
-    factor,
-    geometric,
-    judge,
-    part,
-    present,
-    worst,
-)
+from trajectory_conv.checks.judging import TIGHT, TOLERANCE, by_design, geometric
 from trajectory_conv.experiments.appearance import own
 
 # ---- C1: the certificate

@@ -187,7 +187,7 @@ def _with(cell, **settings: str | None):
 
 
 def _require_devices(cells, force: bool) -> None:
-    """`UserError` where a cell's device does not exist, or a CPU would have to train for more than `CPU_LIMIT` hours."""
+    """`UserError` where a cell's device does not exist, or a CPU would have to train longer than `CPU_LIMIT`."""
     from repro_shared import UserError
 
     for device in {cell.device for cell in cells if hasattr(cell, "device")} - {"cpu"}:

@@ -1,0 +1,169 @@
+"""Pretrained pairs: guillotine, curvature, orbits, depth, objectives, the metric (claims C8 to C13, experiment
+`geometry`).
+
+Networks have three seeds each. Thresholds: no difference at all, unless a docstring says otherwise.
+"""
+
+import numpy as np
+import pandas as pd
+
+from repro_shared.claims import Finding
+from repro_shared.judging import Check, factor, judge, worst
+from repro_shared.results import Results
+
+PUBLISHED = {"objective": "simclr", "activation": "relu", "depth": 2, "rotation": 45.0}
+"""The authors' setting."""
+ORBITS = ("turn", "brightness", "contrast", "blur", "hue", "saturation")
+TREND = 1.1
+"""10 %: a trend that would matter."""
+
+
+def rows(results: dict[str, Results], **settings) -> pd.DataFrame:
+    """The cells with these settings, one row per seed."""
+    table = results["geometry"].table
+    for name, value in settings.items():
+        table = table[table[name] == value]
+    return table.set_index("seed").sort_index()
+
+
+# ---- C8: guillotine
+
+
+def guillotine(task: str, probe: str) -> Check:
+    def check(results: dict[str, Results]) -> Finding:
+        """Accuracy on z minus accuracy on h, points, the authors' setting; all readings are claims of their own."""
+        table = rows(results, **PUBLISHED)
+        z, h = (table[f"{task}_{probe}_{place}"].astype(float) for place in ("z", "h"))
+        why = f"z {z.mean():.1f} %, h {h.mean():.1f} %."
+        return judge(z - h, why, supported_above=0.0)
+
+    return check
+
+
+def gap_doubles(results: dict[str, Results]) -> Finding:
+    """(MLP - linear) on h over the same on z, published protocol: above 1.5, as "doubles" says, with room."""
+    table = rows(results, **PUBLISHED)
+    gaps = {
+        place: table[f"rotation_published_mlp_{place}"].astype(float) - table[f"rotation_published_linear_{place}"]
+        for place in ("z", "h")
+    }
+    why = f"MLP over linear: z {gaps['z'].mean():.1f} points, h {gaps['h'].mean():.1f}."
+    return judge(gaps["h"] / gaps["z"].where(gaps["z"] > 0), why, supported_above=1.5)
+
+
+def gap_grows_with_rotation(results: dict[str, Results]) -> Finding:
+    """z - h of the converged MLP probe for rotation: trained with the widest range minus trained without; above 0."""
+    setting = {name: value for name, value in PUBLISHED.items() if name != "rotation"}
+    table = results["geometry"].table
+    degrees = sorted(table.loc[table["objective"] == "simclr", "rotation"].unique())
+    gaps = {}
+    for angle in degrees:
+        at = rows(results, **setting, rotation=angle)
+        gaps[angle] = at["rotation_mlp_z"].astype(float) - at["rotation_mlp_h"]
+    by = ", ".join(f"{angle:g} degrees {gap.mean():+.1f}" for angle, gap in gaps.items())
+    return judge(gaps[degrees[-1]] - gaps[degrees[0]], f"Gap in points: {by}.", supported_above=0.0)
+
+
+# ---- C9, C10: curvature and orbits
+
+
+def setting_factor(column: str, threshold: float = 1.0, why: str = "") -> Check:
+    def check(results: dict[str, Results]) -> Finding:
+        """A ratio of the authors' setting, its mean over seeds geometric."""
+        return factor(rows(results, **PUBLISHED)[column].astype(float), why, supported_above=threshold)
+
+    return check
+
+
+def curvature(results: dict[str, Results]) -> Finding:
+    """Published curvature in h over that in z: above 1."""
+    table = rows(results, **PUBLISHED)
+    why = (
+        f"Second differences of unit vectors grow with the length of the step: path lengths have the ratio "
+        f"{table['length_ratio'].mean():.2f}, bending without scale {table['turning_ratio'].mean():.2f}."
+    )
+    return factor(table["curvature_ratio"].astype(float), why, supported_above=1.0)
+
+
+def compression(results: dict[str, Results]) -> Finding:
+    """Spread of rotation orbits in z over that in h, the head given z as in training: above 1."""
+    table = rows(results, **PUBLISHED)
+    why = (
+        f"Unit vectors, as published; in units of the total variance {table['compression_total'].mean():.2f}. With the "
+        f"head given z / ||z||, the published protocol, {table['unit_compression'].mean():.1f}."
+    )
+    return factor(table["compression"].astype(float), why, supported_above=1.0)
+
+
+# ---- C11: depth
+
+
+def depths(results: dict[str, Results], column) -> dict[int, pd.Series]:
+    """A quantity by depth of the Swish heads, per seed."""
+    table = results["geometry"].table
+    table = table[(table["objective"] == "simclr") & (table["activation"] == "swish")]
+    return {depth: column(part.set_index("seed").sort_index()) for depth, part in table.groupby("depth")}
+
+
+def grows_with_depth(column, what: str, falls: bool = False) -> Check:
+    def check(results: dict[str, Results]) -> Finding:
+        """Deepest over shallowest head: 10 % more (less)."""
+        by = depths(results, column)
+        first, last = by[min(by)], by[max(by)]
+        why = f"{what}: " + ", ".join(f"depth {depth} {values.mean():.2f}" for depth, values in by.items()) + "."
+        threshold = {"supported_below": 1 / TREND} if falls else {"supported_above": TREND}
+        return factor(last / first, why, **threshold)
+
+    return check
+
+
+def probe_gap_grows(probe: str) -> Check:
+    def check(results: dict[str, Results]) -> Finding:
+        """z - h, linear probe for rotation: deepest minus shallowest head, points; above 0."""
+        by = depths(results, lambda t: t[f"rotation_{probe}_z"].astype(float) - t[f"rotation_{probe}_h"])
+        why = "z - h in points: " + ", ".join(f"depth {d} {values.mean():+.1f}" for d, values in by.items()) + "."
+        return judge(by[max(by)] - by[min(by)], why, supported_above=0.0)
+
+    return check
+
+
+# ---- C12: objectives
+
+
+def objectives(names: tuple[str, ...], quantity: str, above: float | None = None, below: float | None = None) -> Check:
+    def check(results: dict[str, Results]) -> Finding:
+        """Mean over orbits (and objectives) of a seed; every orbit is quoted."""
+        table = results["geometry"].table
+        table = table[table["objective"].isin(names)]
+        columns = [f"{name}_{quantity}" for name in ORBITS if f"{name}_{quantity}" in table]
+        means = ", ".join(f"{c.removesuffix('_' + quantity)} {table[c].mean():.3g}" for c in columns)
+        ranks = ", ".join(f"{name} {part['rank_h'].mean():.1f}" for name, part in table.groupby("objective"))
+        per_seed = table[columns].astype(float).mean(axis=1, skipna=False).groupby(table["seed"]).mean()
+        threshold = {"supported_above": above} if above is not None else {"supported_below": below}
+        return judge(per_seed, f"By orbit: {means}. Effective rank of h: {ranks}.", **threshold)
+
+    return check
+
+
+def universal(results: dict[str, Results]) -> Finding:
+    """Total variance of rotation orbits in z over that in h, unit vectors, the least of all objectives: above 1."""
+    table = results["geometry"].table
+    standard = table[(table["objective"] != "simclr") | (table[list(PUBLISHED)] == pd.Series(PUBLISHED)).all(axis=1)]
+    means = np.exp(np.log(standard["turn_variance_unit"].astype(float)).groupby(standard["objective"]).mean())
+    by = ", ".join(f"{name} {value:.2g}" for name, value in means.items())
+    return worst(means, f"Geometric means over seeds: {by}.", least=1.0)
+
+
+# ---- C13: the metric
+
+
+def nearly_singular(results: dict[str, Results]) -> Finding:
+    """v'Gv along the augmentation, 1 for an isotropic metric: below a tenth is our reading of "nearly singular"."""
+    table = rows(results, **PUBLISHED)
+    why = f"Median over images; along differences between images {table['along_semantic'].mean():.2f}."
+    return judge(table["along_augmentation"].astype(float), why, supported_below=0.1)
+
+
+def quotient(table: pd.DataFrame) -> pd.Series:
+    """Metric along the augmentation over that along differences between images."""
+    return table["along_augmentation"].astype(float) / table["along_semantic"]

@@ -202,8 +202,8 @@ CLAIMS: list[Claim] = [
     ),
     Claim(
         id="C8-range",
-        statement="The wider the rotations trained with, the more of them the head removes: growth of the gap z - h from "
-        "0 to 180 degrees, converged MLP",
+        statement="The wider the rotations trained with, the more of them the head removes: gap z - h of 180 degrees "
+        "minus that of 0, converged MLP",
         unit="points", experiment="geometry", figure="probe_gap", check=gap_grows_with_rotation, **OURS,
     ),
     # C9: curvature
@@ -285,6 +285,18 @@ CLAIMS: list[Claim] = [
         statement="As curves, too, without the length of their steps (10 %)",
         unit="times", experiment="geometry", figure="objectives",
         check=objectives(("dino",), "turning_ratio", below=1 / 1.1), **OURS,
+    ),
+    Claim(
+        id="C12-dino-collapsed-cosine",
+        statement="It does where DINO's head has collapsed (no batch norm): gain in cosine",
+        unit="cosine", experiment="geometry", figure="objectives",
+        check=objectives(("dino",), "cosine_gain", above=0.0, norm=False), **OURS,
+    ),
+    Claim(
+        id="C12-dino-collapsed-curvature",
+        statement="And flattens: curvature of a collapsed DINO head, h over z",
+        unit="times", experiment="geometry", figure="objectives",
+        check=objectives(("dino",), "curvature_ratio", below=1.0, norm=False), **OURS,
     ),
     Claim(
         id="C12-decorrelating-cosine",

@@ -5,7 +5,7 @@
     vicreg, barlow, dino                                 lightly's losses and heads
 
 u and v are the unit outputs of the two views, sg stops gradients. DINO's head has batch norms, as the official one for
-convolutional networks; its teacher, a moving average of the student, is what comes out.
+convolutional networks, unless `norm` is off; its teacher, a moving average of the student, is what comes out.
 """
 
 import copy
@@ -70,7 +70,7 @@ def _lightly_head(recipe: Recipe, d: int) -> nn.Module:
     return {
         "vicreg": lambda: heads.VICRegProjectionHead(d, width, width),
         "barlow": lambda: heads.BarlowTwinsProjectionHead(d, width, width),
-        "dino": lambda: heads.DINOProjectionHead(d, width, width // 4, width, batch_norm=True),
+        "dino": lambda: heads.DINOProjectionHead(d, width, width // 4, width, batch_norm=recipe.norm),
     }[recipe.objective]()
 
 

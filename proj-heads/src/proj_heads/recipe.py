@@ -21,7 +21,7 @@ class Recipe:
     depth: int = 2
     """Linear maps of the head (simclr, simsiam)."""
     norm: bool = True
-    """Batch norms in the head and predictor (simclr, simsiam)."""
+    """Batch norms in the head and predictor (simclr, simsiam) and in DINO's head."""
     alpha: float = 1.0
     """Factor on the head's initial linear maps; the authors' "collapsed" start is .1."""
     width: int = 256

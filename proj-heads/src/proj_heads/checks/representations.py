@@ -130,11 +130,13 @@ def probe_gap_grows(probe: str) -> Check:
 # ---- C12: objectives
 
 
-def objectives(names: tuple[str, ...], quantity: str, above: float | None = None, below: float | None = None) -> Check:
+def objectives(
+    names: tuple[str, ...], quantity: str, above: float | None = None, below: float | None = None, norm: bool = True
+) -> Check:
     def check(results: dict[str, Results]) -> Finding:
-        """Mean over orbits (and objectives) of a seed; every orbit is quoted."""
+        """Mean over orbits (and objectives) of a seed; every orbit is quoted, and how far the head is from collapse."""
         table = results["geometry"].table
-        table = table[table["objective"].isin(names)]
+        table = table[table["objective"].isin(names) & (table["norm"] == norm)]
         columns = [f"{name}_{quantity}" for name in ORBITS if f"{name}_{quantity}" in table]
         means = ", ".join(f"{c.removesuffix('_' + quantity)} {table[c].mean():.3g}" for c in columns)
         ranks = ", ".join(f"{name} {part['rank_h'].mean():.1f}" for name, part in table.groupby("objective"))
@@ -148,6 +150,7 @@ def objectives(names: tuple[str, ...], quantity: str, above: float | None = None
 def universal(results: dict[str, Results]) -> Finding:
     """Total variance of rotation orbits in z over that in h, unit vectors, the least of all objectives: above 1."""
     table = results["geometry"].table
+    table = table[table["norm"]]
     standard = table[(table["objective"] != "simclr") | (table[list(PUBLISHED)] == pd.Series(PUBLISHED)).all(axis=1)]
     means = np.exp(np.log(standard["turn_variance_unit"].astype(float)).groupby(standard["objective"]).mean())
     by = ", ".join(f"{name} {value:.2g}" for name, value in means.items())

@@ -202,7 +202,7 @@ _RANGES = [replace(_SIMCLR, rotation=degrees) for degrees in (0.0, 45.0, 90.0, 1
 _OTHERS = [
     replace(_SIMCLR, objective="vicreg"),
     replace(_SIMCLR, objective="barlow"),
-    replace(_SIMCLR, objective="dino", lr=3e-4, steps=600),
+    *(replace(_SIMCLR, objective="dino", lr=3e-4, steps=600, norm=norm) for norm in (True, False)),  # (not) collapsed
 ]
 _PUBLISHED = Config(
     data="cifar10", backbone="resnet18_cifar", width=2048, steps=9_750, batch=256, probe_train=50_000,

@@ -67,13 +67,13 @@ CLAIMS: list[Claim] = [
     Claim(
         id="C2-whitens",
         statement="A linear head whitens the loss on any subspace of the dimension of the loss Hessian's rank",
-        unit="isotropy error", figure="conditioning", check=exact("whitening", "on", "Worst draw, ranks 2 and 8."),
+        unit="isotropy error", figure=None, check=exact("whitening", "on", "Worst draw, ranks 2 and 8."),
         **_theorem("theorem 3.1"),
     ),
     Claim(
         id="C2-only-locally",
         statement="And only there: isotropy error of the same head where the loss Hessian is another",
-        unit="isotropy error", figure="conditioning", check=only_locally, **_theorem("theorem 3.1, section 3"),
+        unit="isotropy error", figure=None, check=only_locally, **_theorem("theorem 3.1, section 3"),
     ),
     Claim(
         id="C3-curvature",
@@ -96,13 +96,13 @@ CLAIMS: list[Claim] = [
     Claim(
         id="C3-bound",
         statement="A Jacobian within eps moves the metric by at most 2 L M eps + M eps^2: moved over allowed",
-        unit="of the bound", figure="conditioning",
+        unit="of the bound", figure=None,
         check=exact("bound", "ratio", "Largest of any draw.", 1 + 1e-6), **_theorem("proposition 3.4"),
     ),
     Claim(
         id="C3-threshold",
         statement="An error below lambda_min / (2 L M) keeps the metric definite: least error that breaks it over this",
-        unit="of the threshold", figure="conditioning", check=threshold_is_sufficient, **_theorem("corollary 3.5"),
+        unit="of the threshold", figure=None, check=threshold_is_sufficient, **_theorem("corollary 3.5"),
     ),
     # C4: negative curvature
     Claim(
@@ -318,27 +318,27 @@ CLAIMS: list[Claim] = [
     ),
     Claim(
         id="C12-universal",
-        statement="The head is a universal buffer: every objective's compresses rotation orbits (z over h)",
-        published="7.5, 6.0, .36, .66 (total variance; DINO twice, VICReg, Barlow)", unit="times, least objective",
+        statement="The head is a universal buffer: every objective's compresses orbits of rotations (z over h, unit)",
+        published="7.5, 6.0, .36, .66 (raw vectors; DINO twice, VICReg, Barlow)", unit="times, least objective",
         experiment="geometry", figure="objectives", check=universal, **FILES,
     ),
     # C13: invariance and the metric
     Claim(
         id="C13-singular",
         statement="If a head is invariant to an augmentation, G vanishes along its orbit",
-        unit="v'Gv", figure="spectra",
+        unit="v'Gv", figure=None,
         check=exact("invariance", "along", "Along the orbit of an exactly invariant head."),
         **_theorem("propositions 5.1 and 5.2"),
     ),
     Claim(
         id="C13-fisher",
         statement="And the Fisher information loses the rank of V: rank I_h - (rank I_z - dim V), V in the range of z",
-        unit="ranks", figure="conditioning", check=fisher_rank("inside"), **_theorem("theorem 5.3"),
+        unit="ranks", figure=None, check=fisher_rank("inside"), **_theorem("theorem 5.3"),
     ),
     Claim(
         id="C13-fisher-anywhere",
         statement="Wherever V lies (the assumption is not stated): the same with V outside the range of z",
-        unit="ranks", figure="conditioning", check=fisher_rank("outside"), **_theorem("theorem 5.3"),
+        unit="ranks", figure=None, check=fisher_rank("outside"), **_theorem("theorem 5.3"),
     ),
     Claim(
         id="C13-trained",

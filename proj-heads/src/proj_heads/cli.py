@@ -18,8 +18,8 @@ import tyro
 from proj_heads.experiments.pretrained import DATA_FOLDER
 
 PAPER = "proj-heads"
-EXPERIMENTS = ("theory", "collapse", "flow", "hessian", "geometry")
-Experiment = Literal["theory", "collapse", "flow", "hessian", "geometry"]
+EXPERIMENTS = ("theory", "hessian", "geometry")
+Experiment = Literal["theory", "hessian", "geometry"]
 Data = Literal["fashion-mnist", "digits", "cifar10", "cifar100"]
 CPU_LIMIT = 12.0
 """Core-hours of training beyond which a CPU is refused without `--force`."""

@@ -1,10 +1,10 @@
 """Gradient flow: training in the limit of small steps, which the paper's argument about collapse is about.
 
-    d theta / dt = -g(theta),      g: gradient of SimSiam's loss on a fixed batch with the targets held constant
+    d theta / dt = -g(theta),      g: gradient of SimSiam's loss on a fixed batch, with the targets held constant
 
-g is not the gradient of any function (stop-gradient), but it is a field, and `flow` follows it with an embedded
-Runge-Kutta pair that chooses its own steps (scipy's), in float64. `descend` follows it with equal steps: full-batch SGD
-without momentum. SGD with learning rate lr and momentum m goes 1 / (1 - m) as fast: lr / (1 - m) of time a step.
+With the stop-gradient g is the gradient of no function, but it is a field. `flow` follows it with an integrator that
+chooses its own steps (`rkc`), `descend` with equal steps: full-batch gradient descent. SGD with learning rate lr and
+momentum m advances the time by lr / (1 - m) a step, .5 in the published runs. Float64.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from proj_heads.siamese import Outputs, Program, unit
+from proj_heads import rkc
+from proj_heads.siamese import Program, simsiam_loss, unit
 from proj_heads.stacked import representation_std
 
 
@@ -31,6 +32,12 @@ class Trajectory:
     loss: Float[Tensor, "t m"]
     evaluations: int
     """Of the field."""
+    last: Float[Tensor, "m p"]
+    """Each member at its end."""
+    end: Float[Tensor, " m"]
+    """Time that each member was followed to; NaN after it."""
+    stiffness: Float[Tensor, " m"]
+    """Largest rate of relaxation that was met (spectral radius of the field's Jacobian); NaN for `descend`."""
 
 
 def flow(
@@ -38,32 +45,20 @@ def flow(
     theta: Float[Tensor, "m p"],
     x: Float[Tensor, "m inputs 2 batch"],
     times: Sequence[float] | Float[np.ndarray, " t"],
-    tolerance: float = 1e-5,
-    method: str = "DOP853",
+    tolerance: float = 1e-3,
+    stiffest: float = 1e6,
 ) -> Trajectory:
-    """The members' states at `times` (ascending, from the start at times[0]), as one system.
+    """The members' states at `times`, from `theta` at times[0]; see `rkc.integrate` for the tolerance.
 
-    tolerance: of one step's error, relative to each parameter or, where that is less than 1e-3, to 1e-3. Its root mean
-        square over all members' parameters counts. Check a result with a smaller one: errors add up, and grow where the
-        field is unstable.
-    method: of `scipy.integrate.solve_ivp`.
-
-    Raises RuntimeError when scipy cannot go on (step size down to rounding).
+    A member is followed until its field relaxes faster than at the rate `stiffest`: the loss is singular where the
+    predictor's output for some image is zero, and paths do run into such points and are held there. The field of a ReLU
+    head jumps, and a path may run along a jump; the integrator then takes many more steps.
     """
-    from scipy.integrate import solve_ivp
-
-    shape, x = theta.shape, x.double()
-
-    def field(_, state: np.ndarray) -> np.ndarray:
-        _, gradient, _ = program.gradient(torch.from_numpy(state).view(shape), x)
-        return -gradient.flatten().numpy()
-
-    start, times = theta.detach().double().flatten().numpy(), np.asarray(times, dtype=float)
-    options = {"method": method, "t_eval": times, "rtol": tolerance, "atol": 1e-3 * tolerance}
-    solved = solve_ivp(field, (times[0], times[-1]), start, **options)
-    if not solved.success:
-        raise RuntimeError(f"the integrator stopped at t = {solved.t[-1]:g} of {times[-1]:g}: {solved.message}")
-    return _trajectory(program, x, times, torch.from_numpy(solved.y.T.copy()).view(-1, *shape), solved.nfev)
+    x = x.double()
+    solved = rkc.integrate(
+        lambda state: -program.gradient(state, x)[1], theta.double(), times, tolerance, 1e-3, stiffest
+    )
+    return _measured(program, x, times, solved.states, solved.evaluations, solved.last, solved.end, solved.stiffness)
 
 
 def descend(
@@ -73,25 +68,27 @@ def descend(
     times: Sequence[float] | Float[np.ndarray, " t"],
     step: float,
 ) -> Trajectory:
-    """theta <- theta - step g(theta), float64 (explicit Euler). `times` are rounded to whole steps from times[0]."""
-    x, theta, kept, done = x.double(), theta.detach().double().clone(), [], 0
-    at = np.rint((np.asarray(times, dtype=float) - times[0]) / step).astype(int)
+    """theta <- theta - step g(theta). `times` are rounded to whole steps from times[0]."""
+    x, theta, states, done = x.double(), theta.double(), [], 0
+    at = np.rint((np.asarray(times, float) - times[0]) / step).astype(int)
     for steps in at:
         for _ in range(steps - done):
             theta = theta - step * program.gradient(theta, x)[1]
-        kept.append(theta)
-        done = steps
-    return _trajectory(program, x, times[0] + step * at, torch.stack(kept), int(done))
+        states.append(theta)
+        done = int(steps)
+    unknown, end = states[0].new_full((len(theta),), torch.nan), states[0].new_full((len(theta),), step * done)
+    return _measured(program, x, times[0] + step * at, torch.stack(states), done, theta, times[0] + end, unknown)
 
 
 @torch.no_grad()
-def _trajectory(program: Program, x: Tensor, time, theta: Float[Tensor, "t m p"], evaluations: int) -> Trajectory:
-    """Measured one time after the other."""
-    from proj_heads.siamese import simsiam_loss
-
-    outputs: list[Outputs] = [program.outputs(state, x) for state in theta]
+def _measured(
+    program: Program, x: Tensor, times, states: Float[Tensor, "t m p"], evaluations: int, *per_member: Tensor
+):
+    """What a trajectory records of its states."""
+    outputs = [program.outputs(state, x) for state in states]
     std, std_backbone = (
-        torch.stack([representation_std(unit(getattr(at, name))) for at in outputs]) for name in ("h", "z")
+        torch.stack([representation_std(unit(output)) for output in kind])
+        for kind in ([at.h for at in outputs], [at.z for at in outputs])
     )
     loss = torch.stack([simsiam_loss(at.h, at.p) for at in outputs])
-    return Trajectory(np.asarray(time), theta, std, std_backbone, loss, evaluations)
+    return Trajectory(np.asarray(times, float), states, std, std_backbone, loss, evaluations, *per_member)

@@ -42,8 +42,6 @@ class Sizes:
     """Of head and predictor; linear never has batch norms."""
     norm: bool = False
     """Batch norm after each linear map of head and predictor."""
-    backbone_norm: bool = True
-    """Batch norm after each linear map of the backbone; without it they have biases."""
 
     def __post_init__(self):
         if not self.backbone or min(self.inputs, *self.backbone, self.width, self.k, self.predictor) < 1:
@@ -68,8 +66,7 @@ def siamese(sizes: Sizes, generator: torch.Generator) -> Siamese:
     widths, layers = (sizes.inputs, *sizes.backbone), [nn.Flatten()]
     with initialised_from(generator):
         for before, after in zip(widths, widths[1:], strict=False):
-            layers += [nn.Linear(before, after, bias=not sizes.backbone_norm)]
-            layers += [nn.BatchNorm1d(after)] * sizes.backbone_norm + [nn.ReLU()]
+            layers += [nn.Linear(before, after, bias=False), nn.BatchNorm1d(after), nn.ReLU()]
     backbone = nn.Sequential(*layers)
     backbone.d = widths[-1]
     shared = {"activation": sizes.activation, "norm": sizes.norm, "generator": generator}
@@ -84,20 +81,23 @@ def siamese(sizes: Sizes, generator: torch.Generator) -> Siamese:
 
 @torch.no_grad()
 def mean_shift_(backbone: nn.Sequential, x: Float[Tensor, "n ..."], epsilon: float = 0.02) -> nn.Sequential:
-    """Collapse the representations of a backbone that ends in a ReLU:  z <- mu + epsilon (a - mean a).
+    """Collapse the representations:  z <- mu + epsilon (a - mean a),  with mu along the mean of z and as long as z is.
 
-    a is what enters the last ReLU and mu the mean of z, both over the batch x before the change. The gain of the last
-    affine layer (batch norm where there is one, else linear map) is multiplied by epsilon, and its bias is set; nothing
-    else changes. Where mu_j > epsilon |a_j - mean a_j|, as for all units that fire at times, the ReLU passes everything
-    on: differences between images are still there, but small beside what all have in common.
+    a is the output of the last affine layer (batch norm or linear map; a ReLU may follow), and all means are over the
+    batch x before the change; ||mu||^2 = mean ||z||^2. The gain of that layer is multiplied by epsilon and its bias is
+    set; nothing else changes. Where mu_j > epsilon |a_j - mean a_j|, as for all units that fire at times, a ReLU passes
+    everything on: differences between images are still there, but small beside what all have in common.
     """
-    if not isinstance(backbone[-1], nn.ReLU) or getattr(backbone[-2], "bias", None) is None:
-        raise ValueError("mean_shift_ needs a backbone that ends in an affine layer with a bias and a ReLU")
-    a = backbone[:-1](x)
-    mean, mu = a.mean(0), backbone[-1](a).mean(0)
-    affine = backbone[-2]
+    layers = [*backbone]
+    end = len(layers) - isinstance(layers[-1], nn.ReLU)
+    if end == 0 or getattr(layers[end - 1], "bias", None) is None:
+        raise ValueError("mean_shift_ needs a backbone that ends in an affine layer with a bias, or that and a ReLU")
+    a = backbone[:end](x)
+    z = backbone[end:](a)
+    mu = z.mean(0) * (z.square().sum(1).mean().sqrt() / z.mean(0).norm())
+    affine = layers[end - 1]
     affine.weight *= epsilon
-    affine.bias.copy_(mu + epsilon * (affine.bias - mean))
+    affine.bias.copy_(mu + epsilon * (affine.bias - a.mean(0)))
     return backbone
 
 

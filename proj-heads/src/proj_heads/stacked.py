@@ -95,7 +95,7 @@ class MemberViews:
 
     def __init__(
         self,
-        images: UInt8[Tensor, "n 1 height width"],
+        images: UInt8[Tensor, "n channels height width"],
         seeds: Sequence[int],
         batch: int = 64,
         size: int = 14,
@@ -120,7 +120,7 @@ class MemberViews:
             drawn = next(self._ready)
         rows, box, flip = drawn  # (m, batch), (m, 2, batch, 4), (m, 2, batch)
         m, size = len(rows), self.views.size
-        x = self._pixels.copy_(self.images[rows.flatten()]).div_(255)  # (m batch, 1, height, width)
+        x = self._pixels.copy_(self.images[rows.flatten()]).div_(255)  # (m batch, channels, height, width)
         pair = [warp(x, box[:, v].flatten(0, 1), flip[:, v].flatten(), None, size) for v in (0, 1)]
         return torch.stack([view.view(m, self.batch, -1) for view in pair], 1).permute(0, 3, 1, 2)
 

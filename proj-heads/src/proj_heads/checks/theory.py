@@ -1,9 +1,10 @@
 """Exact statements (claims C1 to C4 and C13, experiment `theory`)."""
 
+import numpy as np
 import pandas as pd
 
 from repro_shared.claims import Finding
-from repro_shared.judging import Check, by_seed, judge, part, worst
+from repro_shared.judging import Check, by_seed, judge, part, per_seed, worst
 from repro_shared.results import Results
 
 ROUNDING = 1e-10
@@ -76,7 +77,8 @@ def threshold_is_sufficient(results: dict[str, Results]) -> Finding:
 def straight_heads(results: dict[str, Results]) -> Finding:
     """Negative eigenvalues of H for positive semidefinite losses: none, at any sample."""
     table = _rows(results, "hessian", activation=STRAIGHT, loss=("squared", "cross-entropy"))
-    return worst(table["negative_most"], "Most at any sample; M is exactly zero.", most=0)
+    why = f"Most at any sample; the largest entry of M is {table['interaction'].max():g}."
+    return worst(table["negative_most"], why, most=0)
 
 
 def smooth_heads(results: dict[str, Results]) -> Finding:
@@ -84,7 +86,8 @@ def smooth_heads(results: dict[str, Results]) -> Finding:
     of "generically".
     """
     table = _rows(results, "hessian", activation=SMOOTH, loss=("squared", "cross-entropy"))
-    why = f"On average {table['negative'].mean():.1f} of 16 eigenvalues are negative; of G alone none."
+    alone = table["metric_negative"].mean()
+    why = f"On average {table['negative'].mean():.1f} of 16 eigenvalues are negative; of G alone {alone:g}."
     return judge(100 * by_seed(table, "below_zero"), why, supported_above=90.0)
 
 
@@ -124,16 +127,19 @@ def residual_at_collapse(results: dict[str, Results]) -> Finding:
     the objectives, and 1e-6 is our reading of zero.
     """
     table = _rows(results, "collapse", activation="none")
-    by = ", ".join(f"{name} {norm:.0e}" for name, norm in table.groupby("objective")["gradient"].max().items())
-    return worst(table.groupby("objective")["gradient"].max(), f"Largest over seeds: {by}.", least=1e-6)
+    norms = per_seed(table["gradient"].astype(float), table["objective"], "max")
+    by = ", ".join(f"{name} {norm:.0e}" for name, norm in norms.items())
+    return worst(norms, f"Largest over seeds: {by}.", least=1e-6)
 
 
 def trapped_behind_linear(results: dict[str, Results]) -> Finding:
     """Objectives whose Hessian at exact collapse has a negative eigenvalue behind a linear head; claimed is none."""
     table = _rows(results, "collapse", activation="linear")
-    saddles = table.groupby("objective")["negative"].min() > 0
-    why = f"Strict saddles through the loss alone: {', '.join(saddles.index[saddles]) or 'none'}, of {len(saddles)}."
-    return worst(pd.Series([saddles.sum()]), why, most=0)
+    least = per_seed(table["negative"].astype(float), table["objective"], "min")
+    saddles = least > 0
+    why = f"Strict saddles through the loss alone: {', '.join(least.index[saddles]) or 'none'}, of {len(least)}."
+    unknown = [np.nan] * int(least.isna().sum())
+    return worst([float(saddles.sum()), *unknown], why, most=0)
 
 
 def linear_field_grows(results: dict[str, Results]) -> Finding:

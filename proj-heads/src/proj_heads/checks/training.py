@@ -5,7 +5,7 @@ import pandas as pd
 
 from proj_heads.checks.theory import SMOOTH, STRAIGHT
 from repro_shared.claims import Finding
-from repro_shared.judging import judge, worst
+from repro_shared.judging import judge, per_seed, worst
 from repro_shared.results import Results
 
 SETTLED = 60
@@ -21,7 +21,7 @@ def _counts(results: dict[str, Results], column: str, heads: tuple[str, ...]) ->
 
 
 def straight_heads(results: dict[str, Results]) -> Finding:
-    """Negative eigenvalues under the squared error, most of any run and step: none."""
+    """Negative eigenvalues under the squared error, the run with most: none."""
     counts = _counts(results, "squared_negative", STRAIGHT)
     return worst(counts, f"Mean over 32 samples and the steps from {SETTLED} on, squared error, worst run.", most=0)
 
@@ -32,7 +32,7 @@ def smooth_heads(results: dict[str, Results]) -> Finding:
     by = ", ".join(f"{name} {mean:.1f}" for name, mean in counts.groupby(level="activation").mean().items())
     metric = _counts(results, "squared_metric_negative", SMOOTH).max()
     why = f"Of 64 eigenvalues: {by}; of G alone {metric:.0f}."
-    return judge(counts.groupby(level="seed").mean(), why, supported_above=10.0)
+    return judge(per_seed(counts, counts.index.get_level_values("seed"), "mean"), why, supported_above=10.0)
 
 
 def sign_tells(results: dict[str, Results]) -> Finding:
@@ -45,7 +45,7 @@ def sign_tells(results: dict[str, Results]) -> Finding:
         f"Of 64 eigenvalues, per sample; smooth heads {smooth:.0f}. One is the cosine loss's own: counts tell heads "
         "apart, the sign does not."
     )
-    return judge(counts.groupby(level="seed").mean(), why, supported_below=0.05)
+    return judge(per_seed(counts, counts.index.get_level_values("seed"), "mean"), why, supported_below=0.05)
 
 
 def spread_and_condition(results: dict[str, Results]) -> Finding:

@@ -1,0 +1,226 @@
+"""Does gradient flow escape collapse where SGD does? (claim C5, which is about continuous time)
+
+One cell is one head and one start with all its seeds: a small network (an affine backbone 16 -> 16, head 16 -> 32
+-> 16, predictor 16 -> 8 -> 16, no batch norm anywhere) on one batch of 32 pairs of views of 4 x 4 pixels, standardised
+pixel by pixel. All its parameters follow the stop-gradient field in continuous time (`flow.flow`), twice, at two
+tolerances; numbers are of the finer one and `error` is the deviation of the other. Beside it gradient descent from the
+same start, with steps of .5, what the published lr = .05 and momentum .9 amount to, and of .05. Starts:
+
+mean_shift   representations on a common vector plus epsilon times their differences: true collapse
+pseudo       the head's weights times alpha, the authors' start, where no representation is collapsed
+
+A path *escapes* if the spread of its unit outputs at the end is more than ten times its least, as in `collapse`; it has
+*grown* if it is larger than at the start. Some paths run into a zero of the predictor's output for an image, where the
+loss is singular; they are followed until the field relaxes at `stiffest`, and their last numbers count. Expect 20 s per
+cell of `default` (mean_shift) and 3 s (pseudo) on one core.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, get_args
+
+import numpy as np
+
+from proj_heads.experiments.checked import require_positive
+from proj_heads.experiments.collapse import ESCAPE, Activation, Data, require_seeds
+from proj_heads.experiments.pretrained import images
+from repro_shared import UserError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from repro_shared.runlog import Results
+
+Start = Literal["mean_shift", "pseudo"]
+SIDE = 4
+"""Pixels along a side of a view."""
+FIRST = 1e-3
+"""The first recorded time after 0."""
+
+
+@dataclass(frozen=True)
+class Config:
+    activation: Activation = "swish"
+    """Of head and predictor."""
+    start: Start = "mean_shift"
+    """See the head of the module."""
+    alpha: float = 0.1
+    """Factor on the head's weights (pseudo)."""
+    epsilon: float = 0.02
+    """Factor on the differences between representations (mean_shift)."""
+    time: float = 300.0
+    """Length of the path; 600 SGD steps of the published lr and momentum are as long."""
+    points: int = 80
+    """Recorded times, equally spaced in log t."""
+    tolerance: float = 1e-3
+    """Of a step's error, see `rkc.integrate`; the path is computed with this and with twice as much."""
+    stiffest: float = 1e5
+    """Rate of relaxation (1/time) at which a path is left."""
+    descent: tuple[float, ...] = (0.5, 0.05)
+    """Steps of the gradient descents."""
+    batch: int = 32
+    """Images, of each of which there are two views."""
+    width: int = 32
+    """Hidden width of the head; d = k = half of it, and the predictor has a quarter of it."""
+    data: Data = "fashion-mnist"
+    """Data set; digits are scikit-learn's, scaled up to 28 x 28."""
+    seeds: tuple[int, ...] = tuple(range(8))
+    """Members of the cell; each has an initial value and a batch of its own."""
+
+    def __post_init__(self):
+        require_positive(
+            self, "alpha", "epsilon", "time", "points", "tolerance", "stiffest", "descent", "batch", "width"
+        )
+        require_seeds(self)
+        for name, known in (("activation", Activation), ("start", Start), ("data", Data)):
+            if getattr(self, name) not in get_args(known):
+                raise ValueError(f"{name} = {getattr(self, name)!r}; choose from {', '.join(get_args(known))}")
+        if self.time <= FIRST or self.points < 3:
+            raise ValueError(f"time = {self.time}, points = {self.points}; choose time > {FIRST} and points >= 3")
+        if self.batch < 2 or self.width % 4:
+            raise ValueError(
+                f"batch = {self.batch}, width = {self.width}; choose at least 2 images and a multiple of 4"
+            )
+        if max(self.descent) > self.time:
+            raise ValueError(f"descent = {self.descent}; choose steps <= time = {self.time:g}")
+
+
+def run(cell: Config, scratch: Path) -> list[dict]:
+    """One record per seed: spread along the flow and along each descent, how far the path was followed and how well,
+    the smallest predictor output at its end relative to the mean one (`nearest_zero`), and the linearised growth of
+    differences around the mean representation, at the start and settled (at a thirtieth of the time, when the predictor
+    has found its equilibrium).
+    """
+    from proj_heads.flow import descend, flow
+    from proj_heads.seeds import generator
+    from proj_heads.siamese import Program, simsiam_loss, unit
+    from proj_heads.stacked import representation_std
+
+    x = _batch(cell)  # (m, inputs, 2, batch)
+    members = [_member(cell, generator(seed, "init"), x[i]) for i, seed in enumerate(cell.seeds)]
+    program = Program(members[0])
+    theta = program.pack(members, x.dtype)
+    times = np.concatenate([[0.0], np.geomspace(FIRST, cell.time, cell.points - 1)])
+    rough, path = (flow(program, theta, x, times, factor * cell.tolerance, cell.stiffest) for factor in (2, 1))
+    descents = {step: descend(program, theta, x, times, step) for step in cell.descent}
+    settled = int(np.searchsorted(times, cell.time / 30))
+    last = program.outputs(path.last, x)
+    std_end, loss_end, size = representation_std(unit(last.h)), simsiam_loss(last.h, last.p), last.p.norm(dim=1)
+    nearest = size.flatten(1).amin(1) / size.flatten(1).mean(1)
+    records = []
+    for i, seed in enumerate(cell.seeds):
+        std = path.std[:, i].numpy()
+        records.append({
+            "seeds": seed,
+            "reached": float(path.end[i]),
+            "stopped": bool(path.end[i] < cell.time),
+            "nearest_zero": float(nearest[i]),
+            **_spread(np.append(std[np.isfinite(std)], float(std_end[i]))),
+            "error": float(np.nanmax(np.abs(rough.std[:, i].numpy() / std - 1))),
+            "stiffness": float(path.stiffness[i]),
+            "evaluations": path.evaluations,
+            "loss_end": float(loss_end[i]),
+            "rate_start": _growth_rate(program, path.theta[0, i], x[i]),
+            "rate_settled": _growth_rate(program, path.theta[settled, i], x[i]),
+            **{f"growth_{step:g}": float(found.std[-1, i] / found.std[0, i]) for step, found in descents.items()},
+            **{
+                f"escaped_{step:g}": bool(found.std[-1, i] > ESCAPE * found.std[:, i].min())
+                for step, found in descents.items()
+            },
+            "step": np.arange(len(times)),
+            "time_of_step": times,
+            "std": std,
+            "std_backbone": path.std_backbone[:, i].numpy(),
+            "loss": path.loss[:, i].numpy(),
+            **{f"std_{step:g}": found.std[:, i].numpy() for step, found in descents.items()},
+        })  # fmt: skip
+    return records
+
+
+def _batch(cell: Config):
+    """Each member's pairs of views in float64; every pixel has mean 0 and standard deviation 1 over both views."""
+    from proj_heads.stacked import MemberViews
+
+    data, _ = images(cell)
+    if cell.batch > len(data):
+        raise UserError(f"batch = {cell.batch}, but {cell.data} has {len(data)} images; choose a smaller batch")
+    x = next(MemberViews(data.x, cell.seeds, cell.batch, SIDE)).double()
+    flat = x.flatten(2)
+    mean, std = flat.mean(2), flat.std(2).clamp_min(1e-6)  # a pixel that is always black stays 0
+    return (x - mean[..., None, None]) / std[..., None, None]
+
+
+def _member(cell: Config, stream, x):
+    """A member at its start; x (inputs, 2, batch) are its views."""
+    from torch import nn
+
+    from proj_heads.backbones import initialised_from
+    from proj_heads.heads import build_head, pseudo_collapse_
+    from proj_heads.siamese import Siamese, mean_shift_
+
+    d = k = cell.width // 2
+    with initialised_from(stream):
+        backbone = nn.Sequential(nn.Linear(len(x), d))
+    head = build_head(d, cell.width, k, cell.activation, norm=False, generator=stream)
+    predictor = build_head(k, cell.width // 4, k, cell.activation, norm=False, generator=stream)
+    member = Siamese(*(network.double() for network in (backbone, head, predictor)))
+    if cell.start == "pseudo":
+        pseudo_collapse_(member.head, cell.alpha)
+    else:
+        mean_shift_(member.backbone, x.flatten(1).T, cell.epsilon)
+    return member
+
+
+def _spread(std: np.ndarray) -> dict:
+    start, least, end = float(std[0]), float(std.min()), float(std[-1])
+    return {
+        "std_start": start,
+        "std_min": least,
+        "std_end": end,
+        "growth": end / start,
+        "rise": end / least,
+        "grown": end > start,
+        "escaped": end > ESCAPE * least,
+    }
+
+
+def _growth_rate(program, theta, x) -> float | None:
+    """Rate at which differences between representations would grow around their mean, if only they moved: the largest
+    real part of the linearised stop-gradient field, in units of the norm of what a frozen target leaves of it
+    (`collapse_spectra`). None where the path has ended before.
+    """
+    import copy
+
+    import torch
+
+    from proj_heads.collapse_spectra import abscissa, simsiam_linearisation
+
+    if not torch.isfinite(theta).all():
+        return None
+    member = program.unpack_(theta, copy.deepcopy(program.networks))
+    with torch.no_grad():
+        point = member.backbone(x.flatten(1).T).mean(0)
+    found = simsiam_linearisation(member.head, member.predictor, point, x.shape[-1])
+    return abscissa(found.shared) / float(torch.linalg.matrix_norm(found.within, 2))
+
+
+def _cells(**settings) -> list[Config]:
+    base = Config(**settings)
+    heads = [replace(base, activation=name) for name in ("linear", "relu", "gelu", "swish")]
+    return [*heads, *(replace(cell, start="pseudo", time=min(10.0, cell.time)) for cell in heads)]
+
+
+PRESETS: dict[str, list[Config]] = {
+    "smoke": _cells(data="digits", time=2.0, points=12, batch=8, width=16, seeds=(0, 1), descent=(0.5,)),
+    "default": _cells(),
+    "paper": _cells(time=2_000.0, seeds=tuple(range(16))),
+}
+
+
+def figures(results: Results) -> dict[str, Figure]:
+    """Spread along flow and descent, and what the linearisation says beforehand."""
+    from proj_heads.experiments.flow_figures import draw
+
+    return draw(results)

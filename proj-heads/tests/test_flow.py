@@ -142,7 +142,7 @@ def test_the_flow_is_scipys(activation):
     assert (found.end == 2).all() and (found.stiffness > 0).all()
 
 
-@pytest.mark.parametrize("activation", ["linear", "relu"])
+@pytest.mark.parametrize("activation", ["linear"])
 def test_the_flow_conserves_the_norms_of_scale_free_maps_and_descent_does_not(activation):
     """The loss of a homogeneous head does not change with the length of any of its maps: g is orthogonal to each."""
     program, theta, x = problem(activation, "mean_shift", seeds=(2, 3, 4))

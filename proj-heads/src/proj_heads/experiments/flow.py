@@ -56,7 +56,7 @@ class Config:
     """Recorded times, equally spaced in log t."""
     tolerance: float = 1e-3
     """Of a step's error, see `rkc.integrate`; the path is computed with this and with twice as much."""
-    stiffest: float = 1e5
+    stiffest: float = 2e4
     """Rate of relaxation (1/time) at which a path is left."""
     descent: tuple[float, ...] = (0.5, 0.05)
     """Steps of the gradient descents."""
@@ -187,9 +187,9 @@ def _spread(std: np.ndarray) -> dict:
 
 
 def _growth_rate(program, theta, x) -> float | None:
-    """Rate at which differences between representations would grow around their mean, if only they moved: the largest
-    real part of the linearised stop-gradient field, in units of the norm of what a frozen target leaves of it
-    (`collapse_spectra`). None where the path has ended before.
+    """Rate at which differences between representations would grow around their mean, if each one followed the
+    stop-gradient field of its own loss and nothing else moved: the largest real part of the linearised field
+    (`collapse_spectra`; times the number of images, as the loss is their mean). None where the path has ended before.
     """
     import copy
 
@@ -203,13 +203,13 @@ def _growth_rate(program, theta, x) -> float | None:
     with torch.no_grad():
         point = member.backbone(x.flatten(1).T).mean(0)
     found = simsiam_linearisation(member.head, member.predictor, point, x.shape[-1])
-    return abscissa(found.shared) / float(torch.linalg.matrix_norm(found.within, 2))
+    return x.shape[-1] * abscissa(found.shared)
 
 
 def _cells(**settings) -> list[Config]:
     base = Config(**settings)
     heads = [replace(base, activation=name) for name in ("linear", "relu", "gelu", "swish")]
-    return [*heads, *(replace(cell, start="pseudo", time=min(10.0, cell.time)) for cell in heads)]
+    return [*heads, *(replace(cell, start="pseudo", time=min(10.0, cell.time), stiffest=1e5) for cell in heads)]
 
 
 PRESETS: dict[str, list[Config]] = {

@@ -91,7 +91,7 @@ def integrate(
             else:
                 rejected += 1
             if error > 1 or h == longest:  # a step cut short to meet a time says nothing about the next
-                step = h * min(5.0, max(0.1, 0.8 * max(error, 1e-9) ** (-1 / 3)))
+                step = h * min(1.5, max(0.1, 0.8 * max(error, 1e-9) ** (-1 / 3)))
             if error > 1 or accepted % _REFRESH == 0:
                 radius, direction = spectral_radius(moving, y, derivative, direction)
                 largest = torch.maximum(largest, radius)

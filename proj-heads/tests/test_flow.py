@@ -90,6 +90,24 @@ def test_a_row_that_becomes_too_stiff_is_left_and_the_others_go_on():
     np.testing.assert_allclose(found.states[:, 1, 0], np.sqrt(9 - 2 * np.array([0, 0.3, 1, 2])), rtol=1e-4)
 
 
+def test_rows_are_left_when_it_takes_too_long():
+    calls = []
+
+    def field(y):
+        calls.append(1)
+        return -1e4 * (y - torch.tensor([[1.0], [2.0]], dtype=torch.float64))
+
+    found = rkc.integrate(
+        field, torch.zeros(2, 1, dtype=torch.float64), [0.0, 1e-5, 10.0, 20.0], tolerance=1e-6, limit=60
+    )
+    assert 60 < found.evaluations == len(calls) < 120
+    assert 1e-6 < found.end[0] == found.end[1] < 10 and torch.isnan(found.states[2:]).all()
+    exact = 1 - torch.exp(-1e4 * found.end)
+    torch.testing.assert_close(
+        found.last[:, 0], exact * torch.tensor([1.0, 2.0], dtype=torch.float64), rtol=1e-3, atol=0
+    )
+
+
 def test_times_must_ascend(unchecked):
     with pytest.raises(ValueError, match="times must ascend"):
         rkc.integrate(lambda y: -y, torch.ones(1, 1), [0.0, 1.0, 1.0])

@@ -8,6 +8,7 @@ from torch import nn
 
 from proj_heads import stacked
 from proj_heads.augment import Views
+from proj_heads.backbones import initialised_from
 from proj_heads.heads import pseudo_collapse_
 from proj_heads.seeds import generator
 from proj_heads.siamese import Program, Siamese, Sizes, mean_shift_, siamese, simsiam_loss, unit
@@ -215,7 +216,7 @@ def test_spread_and_spectrum_are_the_textbook_ones():
 
 
 def test_the_published_condition_number_of_few_samples_is_the_largest_eigenvalue():
-    """As many samples as coordinates: rank n - 1, the smallest eigenvalue is the floor (S5.2)."""
+    """As many samples as coordinates: rank n - 1, the smallest eigenvalue is the floor."""
     u = unit(torch.randn(1, 8, 2, 4, generator=generator(0)))
     spectrum = covariance_spectrum(u)
     assert condition_number(spectrum, 8, 8).item() == pytest.approx(1e7 * spectrum[0, -1].item(), rel=1e-12)
@@ -276,14 +277,15 @@ def test_a_batch_that_does_not_fit_is_refused(unchecked):
 
 
 def affine_backbone():
-    return nn.Sequential(nn.Linear(16, 12), nn.Tanh(), nn.Linear(12, 6))
+    with initialised_from(generator(2, "init")):
+        return nn.Sequential(nn.Linear(16, 12), nn.Tanh(), nn.Linear(12, 6))
 
 
 @pytest.mark.parametrize("kind", ["norm", "relu", "affine"])
 def test_a_mean_shift_leaves_small_differences_on_a_common_vector_of_the_old_size(kind):
     backbone = siamese(sizes(), generator(1, "init")).backbone if kind == "norm" else affine_backbone()
     backbone = (nn.Sequential(*backbone, nn.ReLU()) if kind == "relu" else backbone).double()
-    x = torch.rand(40, 16, generator=generator(0), dtype=torch.float64)
+    x = torch.randn(40, 16, generator=generator(0), dtype=torch.float64)
     before, a = backbone(x).detach(), (backbone if kind == "affine" else backbone[:-1])(x).detach()
     mu = before.mean(0) * (before.square().sum(1).mean().sqrt() / before.mean(0).norm())
     z = mean_shift_(backbone, x, 0.02)(x).detach()

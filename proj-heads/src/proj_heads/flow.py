@@ -47,8 +47,9 @@ def flow(
     times: Sequence[float] | Float[np.ndarray, " t"],
     tolerance: float = 1e-3,
     stiffest: float = 1e6,
+    limit: int = 10_000_000,
 ) -> Trajectory:
-    """The members' states at `times`, from `theta` at times[0]; see `rkc.integrate` for the tolerance.
+    """The members' states at `times`, from `theta` at times[0]; see `rkc.integrate` for the tolerance and the limit.
 
     A member is followed until its field relaxes faster than at the rate `stiffest`: the loss is singular where the
     predictor's output for some image is zero, and paths do run into such points and are held there. The field of a ReLU
@@ -56,8 +57,9 @@ def flow(
     """
     x = x.double()
     solved = rkc.integrate(
-        lambda state: -program.gradient(state, x)[1], theta.double(), times, tolerance, 1e-3, stiffest
-    )
+        lambda state: -program.gradient(state, x)[1],
+        theta.double(), times, tolerance, stiffest=stiffest, limit=limit,
+    )  # fmt: skip
     return _measured(program, x, times, solved.states, solved.evaluations, solved.last, solved.end, solved.stiffness)
 
 

@@ -75,7 +75,7 @@ def covariance_spectrum(u: Float[Tensor, "m k *batch"]) -> Float[Tensor, "m r"]:
 def condition_number(spectrum: Float[Tensor, "m r"], k: int, n: int) -> Float[Tensor, " m"]:
     """As published: lambda_max / max(lambda_min, 1e-7) of the k x k covariance of n vectors.
 
-    With n <= k vectors the covariance is singular, so that this is 1e7 lambda_max and no condition number (S5.2).
+    With n <= k vectors the covariance is singular, so that this is 1e7 lambda_max and no condition number.
     """
     smallest = spectrum[:, 0] if n > k else torch.zeros_like(spectrum[:, 0])
     return spectrum[:, -1] / smallest.clamp_min(1e-7)

@@ -134,10 +134,9 @@ def _ends(runs: _Runs, table: pd.DataFrame) -> Figure:
     groups.sort(key=lambda group: (order[group[0][0]], bool(group[0][1]), abs(np.log(group[0][2] / runs.lr))))
     fig, ax = figure(
         "double", height=3.0,
-        caption="Spread of every seed at the end of training (filled) and its least value on the way (open); numbers: "
-        f"seeds that escaped, that is, end at more than {ESCAPE:g} times their least. Dotted as above: possible, and "
-        "collapsed. "
-        + _seeds(table) + ".",
+        caption="Spread of every seed at the end of training (filled) and its least value on the way (open). Numbers: "
+        f"seeds that escaped, that is, end at more than {ESCAPE:g} times their least, and in brackets those that were "
+        "above that at any time. Dotted as above: possible, and collapsed. " + _seeds(table) + ".",
     )  # fmt: skip
     labels, seams = [], []
     for x, ((start, norm, lr, activation), rows) in enumerate(groups):
@@ -145,7 +144,8 @@ def _ends(runs: _Runs, table: pd.DataFrame) -> Figure:
         jitter = x + np.linspace(-0.22, 0.22, len(rows))
         ax.plot(jitter, rows["std_min"], "o", mfc="none", color=color, markersize=2.8, markeredgewidth=0.6, alpha=0.8)
         ax.plot(jitter, rows["std_end"], "o", color=color, markersize=3.2)
-        ax.annotate(f"{int(rows['escaped'].sum())}/{len(rows)}", (x, 0.16), ha="center", fontsize=6.5)
+        counts = f"{int(rows['escaped'].sum())} ({int(rows['ever_escaped'].sum())})"
+        ax.annotate(counts, (x, 0.16), ha="center", fontsize=6.5)
         labels.append(name + " BN" * bool(norm) + (f"\nlr {lr:g}" if lr != runs.lr else ""))
         if x and start != groups[x - 1][0][0]:
             seams.append(x - 0.5)

@@ -98,8 +98,8 @@ def _singular(table: pd.DataFrame) -> Figure:
     fig, ax = figure(
         "single", height=2.3,
         caption="Gradient flow from the authors' start: time at which each path was left because the loss became "
-        "singular (the field relaxed at more than the limit), and the smallest predictor output among the images "
-        "then, relative to the mean one.",
+        "singular (the field relaxed at more than the limit; for some ReLU heads, because of too many jumps of the "
+        "field), and the smallest predictor output among the images then, relative to the mean one.",
     )  # fmt: skip
     for activation in _present(table):
         rows = table[table["activation"] == activation]

@@ -13,7 +13,7 @@ from rich.table import Table
 from repro_shared.files import storage, write_json
 from repro_shared.provenance import machine
 
-BENCHMARKS = ("bench_hessian", "bench_augment")
+BENCHMARKS = ("bench_hessian", "bench_augment", "bench_collapse")
 
 
 def main(out: Path) -> None:

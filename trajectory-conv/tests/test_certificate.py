@@ -1,5 +1,7 @@
 """The duality gap as a bound, predicted against measured iterations, and what `certify` says about a point."""
 
+from functools import partial
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -20,6 +22,7 @@ from trajectory_conv import (
     nnls,
     solve,
 )
+from trajectory_conv.certificate import Predicted
 from trajectory_conv.geometry import identification_radius, margin, steps_to
 
 N, D = 30, 20
@@ -94,7 +97,7 @@ def test_a_larger_constant_only_loosens_the_duality_gap():
         assert duality_gap(x, larger) >= duality_gap(x, problem)
 
 
-@pytest.mark.parametrize("method", ["ista", "restricted"])
+@pytest.mark.parametrize("method", Predicted._fields)
 @pytest.mark.parametrize("name", ["gaussian", "ar1_0.7", "spiked_0.3"])
 def test_predicted_iterations_are_enough_and_not_many_more_than_needed(regression, name, method):
     problem, optimum = regression(name)[2:]
@@ -103,17 +106,12 @@ def test_predicted_iterations_are_enough_and_not_many_more_than_needed(regressio
     point = certify(start, problem)
     assert point.on_optimal_face
     assert point.gap == pytest.approx(float(measure(problem, start[None], optimum).gap[0]), rel=1e-6, abs=0)
-    eps = 1e-15 * point.gap
-    if method == "restricted":  # the step 1/L_S from the first iteration on
-        problem = lasso_with_step(problem, point.face.smoothness)
-    needed = steps_to(solve(problem, 10_000, optimum=optimum, start=start, stop=1e-14).gap, eps)
-    predicted = getattr(point.iterations(eps), method)
-    assert needed <= predicted + 1 and predicted <= 1.2 * needed
-
-
-def lasso_with_step(problem, smoothness):
-    """The same problem with the step 1 / smoothness, which is legal on the face."""
-    return type(problem)(problem.smooth, problem.regulariser, jnp.asarray(smoothness))
+    gap = solve(problem, 10_000, method, optimum, start, stop=1e-14).gap
+    needed, predicted = (
+        [count(eps * point.gap) for eps in (0.9, 1e-1, 1e-3, 1e-6, 1e-15)]
+        for count in (partial(steps_to, gap), lambda eps: getattr(point.iterations(eps), method))
+    )
+    assert all(n <= p for n, p in zip(needed, predicted, strict=True)) and predicted[-1] <= 1.2 * needed[-1]
 
 
 def test_predictions_keep_their_digits_where_the_objective_has_none_left(regression):
@@ -161,6 +159,20 @@ def test_a_coordinate_on_the_brink_has_margin_zero():
     assert point.on_optimal_face and point.margin == 0.0 and point.violation < 1e-15
     assert "margin 0: the face need not be identified in finitely many steps" in str(point)
     assert identification_radius(problem, np.array([0.75, 0.0])) == pytest.approx(0.0, abs=1e-15)
+
+
+@pytest.mark.parametrize("name", ["box", "nnls", "lasso"])
+def test_a_coordinate_within_rounding_of_its_bound_or_kink_is_at_it(name):
+    problem = PROBLEMS[name] if name in PROBLEMS else nnls(A, Y)
+    optimum = find_optimum(problem).x
+    exact, fixed = certify(optimum, problem), ~np.asarray(problem.regulariser.free(problem.regulariser.face(optimum)))
+    assert 0 < fixed.sum() < D
+    for distance in (1e-17, -1e-17, 1e-16, -1e-16):
+        point = certify(np.where(fixed, optimum + distance, optimum), problem)
+        np.testing.assert_array_equal(point.pattern, exact.pattern)
+        assert point.on_optimal_face and point.face == exact.face and point.margin == pytest.approx(exact.margin)
+    inside = certify(np.where(fixed, optimum - 1e-13 * np.sign(optimum - 1e-9), optimum), problem)
+    assert inside.face.size == D and not inside.on_optimal_face
 
 
 def test_zero_as_the_optimum_has_an_empty_face_and_the_rate_zero():

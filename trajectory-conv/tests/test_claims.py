@@ -264,13 +264,67 @@ def test_first_and_permanent_are_compared_on_the_power_law_design_wherever_it_st
     ],
 )
 def test_agreement_tells_none_from_a_number_and_keeps_to_its_tolerance(ours, theirs, tolerance, differing):
-    found = agreement([(ours, theirs, tolerance), (1.0, 1.0, 0.0)], "")
+    found = agreement([(ours, theirs, tolerance), (1.0, 1.0, 0.0)], 2, "")
     assert (found.measured, found.n) == (differing, 2)
     assert found.verdict == ("contradicted" if differing else "supported")
 
 
 def test_nothing_replayed_is_no_agreement():
-    assert agreement([], "").verdict == "inconclusive"
+    assert agreement([], 1, "").verdict == "inconclusive"
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_replay_of_more_or_fewer_numbers_than_there_are_supports_nothing_but_may_contradict(count):
+    found = agreement([(1.0, 1.0, 0.0)] * count, 2, "Two numbers.")
+    assert found.verdict == "inconclusive" and found.n == count
+    assert found.why.startswith(f"Two numbers. {count} numbers could be compared, not all 2")
+    assert agreement([(1.0, 2.0, 0.0)] * count, 2, "").verdict == "contradicted"
+
+
+LACKING = {
+    "R-rip": ("convergence", {"part": "rip", "designs": "low_rank"}, (15, 20)),
+    "R-spiked": ("convergence", {"part": "spiked", "designs": "spiked_0.3", "solver": "lasso"}, (84, 88)),
+    "R-cone": ("cone", {"algorithm": "fista", "designs": "uniform"}, (60, 64)),
+    "R-supports": ("hoffman", {"part": "supports", "design": "spiked_0.8", "s": 2}, (66, 72)),
+    "R-ambient": ("hoffman", {"part": "ambient", "d": 450}, None),
+    "R-tightness": ("hoffman", {"part": "tightness", "d": 501}, None),
+    "R-leverage": ("leverage", {"data": "synthetic", "alpha": 0.05}, (50, 75)),
+}
+"""Claim -> experiment, what its replay lacks, and how many numbers are left of all; None: none can be compared."""
+
+
+@pytest.mark.parametrize("id", LACKING)
+def test_a_replay_that_lacks_a_run_is_inconclusive_and_says_so(id):
+    experiment, where, counts = LACKING[id]
+    results = world()
+    table = results[experiment].table
+    where = where | ({"stream": "replay"} if "stream" in table else {})
+    lacking = np.logical_and.reduce([table[name] == value for name, value in where.items()])
+    assert verdict(id, results) == "supported" and lacking.any()
+    results[experiment].table = table[~lacking]
+    found = findings(results)[id]
+    assert found["verdict"] == "inconclusive"
+    if counts:
+        assert "{} numbers could be compared, not all {}".format(*counts) in found["why"] and found["n"] == counts[0]
+
+
+def test_decisions_by_our_own_ista_stand_beside_the_replayed_map():
+    results = world()
+    assert "ISTA steps of ours" not in findings(results)["R-phase"]["why"]
+    results["phase"].table["ista_mismatches"] = np.where(results["phase"].table["stream"] == "replay", 3, np.nan)
+    found = findings(results, "paper")["R-phase"]
+    assert found["verdict"] == "supported" and "ours decide 3 of the points otherwise than the witness" in found["why"]
+
+
+def test_an_iterate_of_the_restricted_step_above_the_bound_contradicts_the_certificate():
+    results = world()
+    found = findings(results)["C1-certificate"]
+    assert found["measured"] == 0.99 and found["n"] == 80
+    assert "40 runs of ISTA (0.990) and as many of the restricted step (0.970)" in found["why"]
+    plant("rates", "bound_ratio_restricted", 1 + 1e-5, **ONE_RUN)(results)
+    assert verdict("C1-certificate", results) == "contradicted"
+    plant("rates", "bound_ratio_restricted", np.nan, **ONE_RUN)(results)
+    assert verdict("C1-certificate", results) == "inconclusive"
 
 
 def test_a_promised_identification_that_never_comes_contradicts_the_promise():

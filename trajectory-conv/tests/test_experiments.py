@@ -139,6 +139,7 @@ def test_the_certificate_holds_and_predicts_the_rate():
     ((cell, found),) = cells(rates)
     for record, instance in zip(found, instances(cell), strict=True):
         assert 0 < record["bound_ratio"] <= 1 + 1e-6 and 0 < record["step_ratio"] <= 1 + 1e-6
+        assert 0 < record["bound_ratio_restricted"] <= 1 + 1e-6
         assert record["first"] <= record["permanent"] <= record["face_identified"] <= record["promised"]
         assert 0.99 < record["rate_ratio"] < 1.1 and record["margin"] > 0
         assert record["measured_rate"] == pytest.approx(record["predicted_rate"], rel=0.01)

@@ -1,11 +1,12 @@
-"""The implications between restricted conditions, the trajectory certificate, identification and local rates."""
+"""The implications between restricted conditions, the trajectory certificate, faces and local rates."""
 
 from functools import partial
 
 import numpy as np
 import pytest
+from traces import svm, trace_of
 
-from trajectory_conv import elastic_net, find_optimum, lasso, measure, nnls, solve, svm_dual
+from trajectory_conv import certify, elastic_net, find_optimum, lasso, measure, nnls, solve
 from trajectory_conv.geometry import (
     Face,
     cone_ratio,
@@ -26,7 +27,6 @@ from trajectory_conv.geometry import (
     steps_to,
     trajectory_certificate,
 )
-from trajectory_conv.solvers import Trace
 
 NAMES = ["gaussian", "ar1_0.7", "spiked_0.3", "power_law"]
 
@@ -44,20 +44,6 @@ def cloud(optimum, count=1000, seed=0):
     moved[: count // 2] = optimum != 0
     moves = random.normal(size=moved.shape) * moved
     return optimum + moves * 10 ** random.uniform(-2, 1, size=(count, 1))
-
-
-def svm(c=0.05, samples=60):
-    random = np.random.default_rng(0)
-    x = random.normal(size=(samples, 6))
-    return svm_dual(x @ x.T, np.sign(x[:, 0] + 0.5 * random.normal(size=samples)), c)
-
-
-def trace_of(signs, optimum, error=None):
-    """A hand-made trace with the given faces, one row a step."""
-    faces, number = np.unique(np.asarray(signs, np.int8), axis=0, return_inverse=True)
-    error = np.ones(len(signs)) if error is None else error
-    face, x = number.ravel(), np.zeros(len(optimum))
-    return Trace(error**2, *5 * [error], face, faces, np.ones_like(face), x, np.asarray(optimum), "ista")
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -193,61 +179,6 @@ def test_smallest_eigenvalues_are_those_of_the_blocks(regression):
     assert found[2] == pytest.approx(np.linalg.eigvalsh(hessian[:10, :10])[0])
 
 
-@pytest.mark.parametrize(
-    ("supports", "expected"),
-    [
-        ([[0, 0], [1, 0], [1, 1], [1, 0], [1, 0]], (1, 3, 3)),
-        ([[1, 0], [1, 0], [1, 0]], (0, 0, 0)),
-        ([[0, 0], [1, 0], [0, 0]], (1, None, None)),
-        ([[0, 0], [0, 1]], (None, None, None)),
-        ([[0, 0], [-1, 0], [1, 0]], (1, 1, 2)),  # the support comes before the sign
-        ([[1, 0], [0, 0], [1, 0]], (0, 2, 2)),
-    ],
-)
-def test_identification_of_hand_made_traces(supports, expected):
-    problem = lasso(np.eye(2), np.array([2.0, 0.0]), 0.1)
-    assert identification(problem, trace_of(supports, [1.8, 0.0])) == expected
-
-
-def test_fista_may_lose_the_face_that_it_has_found(regression):
-    problem, optimum = regression("ar1_0.9")[2:]
-    found = identification(problem, trace := solve(problem, 1000, "fista", optimum))
-    same = (trace.faces != 0)[trace.face] == (optimum != 0)
-    assert same[found.first].all() and same[found.permanent :].all() and not same[found.permanent - 1].all()
-    assert 0 < found.first < found.permanent
-
-
-def test_the_margin_is_the_smallest_slack_of_a_zero_coordinate(regression):
-    problem, optimum = regression("gaussian")[2:]
-    gradient = np.asarray(problem.gradient(optimum))
-    assert margin(problem, optimum) == pytest.approx(min(0.2 - abs(g) for g in gradient[optimum == 0]), rel=1e-12)
-    free = lasso(np.eye(2), np.array([5.0, 5.0]), 0.1)
-    assert margin(free, find_optimum(free).x) == np.inf
-    dual = svm()
-    a, multipliers = find_optimum(dual).x, np.asarray(dual.gradient(find_optimum(dual).x))
-    assert margin(dual, a) == pytest.approx(np.abs(multipliers[(a == 0) | (a == 0.05)]).min())
-
-
-@pytest.mark.parametrize("name", NAMES + ["svm"])
-def test_ista_is_on_the_face_once_its_error_is_below_the_identification_radius(regression, name):
-    problem = svm() if name == "svm" else regression(name).problem
-    trace = solve(problem, 10_000, stop=1e-12)
-    radius = identification_radius(problem, trace.optimum)
-    close = int((trace.error < radius).argmax())
-    assert radius > 0 and 0 < close < len(trace.error) - 1
-    assert identification(problem, trace).face <= close + 1
-
-
-@pytest.mark.parametrize("radius", [0.5, 0.999])
-def test_the_identification_radius_is_enough_in_every_direction(regression, radius):
-    problem, optimum = regression("gaussian")[2:]
-    moves = np.random.default_rng(0).normal(size=(200, 120))
-    moves[::2, optimum == 0] = 0
-    moves *= radius * identification_radius(problem, optimum) / np.linalg.norm(moves, axis=1, keepdims=True)
-    for x in optimum + moves:
-        np.testing.assert_array_equal(np.sign(problem.step(x)), np.sign(optimum))
-
-
 @pytest.mark.parametrize("name", ["gaussian", "ar1_0.7", "spiked_0.3"])
 def test_iterates_contract_at_the_rate_of_the_face(regression, name):
     problem, optimum = regression(name)[2:]
@@ -329,6 +260,18 @@ def test_a_duplicate_column_gives_a_rank_deficient_face_whose_rate_is_that_of_th
     late = (gap > 1e-13) & (gap < 1e-7)
     contraction = (gap[late][-1] / gap[late][0]) ** (1 / (late.sum() - 1))
     assert contraction <= local_rate(face, float(problem.lipschitz)).objective * (1 + 1e-3)
+
+
+def test_duplicate_columns_make_the_certificate_vacuous_and_one_of_them_can_be_dropped(regression):
+    matrix, y, problem, optimum = regression("gaussian")
+    j = np.flatnonzero(optimum)[0]
+    twice = lasso(np.hstack([matrix, matrix[:, [j]]]), y, 0.2)
+    trace = solve(twice, 250)
+    bound, mu, condition = trajectory_certificate(twice, trace)
+    assert (mu == 0).all() and (condition == np.inf).all() and (bound == trace.gap[0]).all()
+    assert trace.gap[-1] < 1e-12 and "rank deficient" in str(certify(trace.x, twice))
+    assert float(twice.value(trace.optimum)) == pytest.approx(float(problem.value(optimum)), rel=1e-14)
+    assert trajectory_certificate(problem, solve(problem, 250, optimum=optimum)).bound[-1] < 0.1 * trace.gap[0]
 
 
 def test_there_is_no_global_error_bound_with_more_columns_than_rows(regression):

@@ -99,7 +99,8 @@ def rates_table() -> pd.DataFrame:
             mu, wobble = 0.5 / (1 + place), noise(seed, place)
             rows.append({
                 "seed": seed, "designs": design, "margin": 0.05, "face_identified": 50 + place, "promised": 100,
-                "bound_ratio": 1.0, "step_ratio": 0.95, "bound_at_end": 1e8, "rate_ratio": 1 + 0.02 * wobble, "mu": mu,
+                "bound_ratio": 0.99, "bound_ratio_restricted": 0.97, "step_ratio": 0.95, "bound_at_end": 1e8,
+                "rate_ratio": 1 + 0.02 * wobble, "mu": mu,
                 "mu_before": mu / (2 * wobble) if design != "power_law" else 0.0, "singular_steps": 2,
                 "speed_before": mu, "speed_after": 1.5 * mu * wobble, "measured_rate": 0.9, "fista_rate": 0.95 * wobble,
                 "steps_ista": 400 * wobble, "steps_fista": 150, "steps_restart": 100, "steps_restricted": 50 / wobble,

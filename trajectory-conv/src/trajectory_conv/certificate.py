@@ -12,7 +12,7 @@ from jaxtyping import Float, Int8
 from trajectory_conv.geometry import Face, LocalRate, face_geometry, local_rate, margin
 from trajectory_conv.problems import Composite, Problem, Quadratic, checked_point, require
 from trajectory_conv.prox import Box, WeightedL1
-from trajectory_conv.solvers import measure, polish
+from trajectory_conv.solvers import PATIENCE, measure, polish
 
 
 class Predicted(NamedTuple):
@@ -21,7 +21,9 @@ class Predicted(NamedTuple):
     ista: int | None
     """With the step 1 / L, objective rate (1 - mu_S / L)^2."""
     restricted: int | None
-    """With the step 1 / L_S; None for a loss that is not quadratic, where `solve` refuses that step."""
+    """By `solve(..., "restricted")`: `PATIENCE` steps 1 / L, then 1 / L_S with the objective rate (1 - mu_S / L_S)^2.
+    None for a loss that is not quadratic, where `solve` refuses that step.
+    """
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,10 @@ class Geometry:
             raise ValueError(f"eps = {eps}: choose a tolerance > 0")
         if not self.on_optimal_face:
             return Predicted(None, None)
-        ista, restricted = (_steps(self.gap, rate**2, eps) for rate in (self.rate.iterate, self.rate.restricted))
+        restricted = ista = _steps(self.gap, self.rate.iterate**2, eps)
+        if ista > PATIENCE:
+            left = self.gap * self.rate.iterate ** (2 * PATIENCE)
+            restricted = PATIENCE + _steps(left, self.rate.restricted**2, eps)
         return Predicted(ista, restricted if self.quadratic else None)
 
     def __str__(self) -> str:
@@ -88,17 +93,19 @@ class Geometry:
 
 
 def certify(x: Float[np.ndarray, " d"], problem: Problem, tol: float = 1e-10) -> Geometry:
-    """Certificate and geometry of the point x.
+    """Certificate and geometry of the point x, with what is within rounding of a kink or a bound taken to be at it.
 
     `tol`, relative to max_j |grad_j f(0)|, says which KKT violation counts as an optimum. Raises ValueError for a point
     of another length, with entries that are not finite, or outside the box.
     """
     x = checked_point("x", x, problem)
     require(0 <= tol < np.inf, f"tol = {tol}: choose a tolerance >= 0")
+    scale = max(float(jnp.abs(problem.gradient(jnp.zeros_like(x))).max()), np.finfo(float).tiny)
+    size = max(float(np.abs(x).max()), scale / float(problem.lipschitz))  # a step of ISTA from zero is that long
+    x = np.asarray(problem.regulariser.snapped(x, 4 * np.finfo(float).eps * size))
     violation = float(problem.violation(x))
     if not np.isfinite(violation):
         raise ValueError("x is outside the box: project it first (problem.regulariser.prox(x, 1.0))")
-    scale = max(float(jnp.abs(problem.gradient(jnp.zeros_like(x))).max()), np.finfo(float).tiny)
     dual = duality_gap(x, problem)
     polished = polish(problem, x)
     optimal = polished is not None and float(problem.violation(polished)) <= tol * scale

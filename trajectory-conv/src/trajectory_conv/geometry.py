@@ -163,6 +163,10 @@ def trajectory_certificate(problem: Problem, trace: Trace) -> TrajectoryCertific
     no sign has to be stable. |S_k| > n gives mu_k = 0 and the factor 1. An accepted restricted step lowers the model
     with L_S <= L, which bounds F there, at least as far as the step 1/L lowers that with L: the same bound holds.
 
+    Two equal columns make it vacuous: ISTA from zero moves both or none of them, and while they are in S_k, mu_k = 0
+    and the bound stays where it is. The gap goes on falling: `certify` calls such a face rank deficient and predicts
+    with the smallest positive eigenvalue of H_SS. The LASSO has the same F* without one of the two: drop it.
+
     Raises ValueError for a trace of FISTA, with or without restart: F may rise from one step to the next.
     """
     if trace.method not in ("ista", "restricted"):

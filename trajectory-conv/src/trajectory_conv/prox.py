@@ -50,6 +50,10 @@ class WeightedL1(NamedTuple):
         """|x_j|: how far a free coordinate is from the kink."""
         return jnp.abs(x)
 
+    def snapped(self, x: Float[ArrayLike, " d"], distance: float) -> Float[Array, " d"]:
+        """x with the coordinates that are within `distance` of the kink at it."""
+        return jnp.where(jnp.abs(x) <= distance, 0.0, x)
+
     def slope(self, x: Float[ArrayLike, " d"]) -> Float[Array, " d"]:
         """w_j sign(x_j)."""
         return self.weights * jnp.sign(x)
@@ -102,6 +106,11 @@ class Box(NamedTuple):
     def room(self, x: Float[ArrayLike, " d"]) -> Float[Array, " d"]:
         """How far a free coordinate is from the nearer bound."""
         return jnp.minimum(x - self.lower, self.upper - x)
+
+    def snapped(self, x: Float[ArrayLike, " d"], distance: float) -> Float[Array, " d"]:
+        """x with the coordinates that are within `distance` of a bound, on either side of it, at that bound."""
+        x = jnp.where(jnp.abs(x - self.lower) <= distance, self.lower, x)
+        return jnp.where(jnp.abs(x - self.upper) <= distance, self.upper, x)
 
     def slope(self, x: Float[ArrayLike, " d"]) -> Float[Array, " d"]:
         """0: g is constant on its faces."""

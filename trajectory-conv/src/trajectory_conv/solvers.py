@@ -31,6 +31,8 @@ CHUNK = 250
 """Steps between two choices of the working set (ours)."""
 PATIENCE = 5
 """Equal sign patterns in a row after which `restricted` trusts the face (ours)."""
+EXACT = 1e-12
+"""KKT violation, relative to max_j |grad_j f(0)|, up to which an optimum that is given counts as exact (ours)."""
 POWER_STEPS = 10
 """Steps of the power method for its L_S (ours): an estimate from below, which the safeguard mends."""
 
@@ -59,7 +61,7 @@ class Trace(NamedTuple):
     x: Float[np.ndarray, " d"]
     """x_N."""
     optimum: Float[np.ndarray, " d"]
-    """x*."""
+    """x*: the one given, polished if need be."""
     method: Method
 
 
@@ -144,6 +146,10 @@ def _advance(problem: Problem, outside: Outside | None, optimum, state: _State, 
         return (_State(new, x, t, age, smoothness), image_new, image, watch), emitted
 
     watch = (state.x, jnp.zeros(()), jnp.array(False))
+    if outside is not None:
+        # We measure at x, and step from v. Every later x lies between its v and the x before it, where the convex
+        # |grad_j f| is at most the larger one of the two: a look at the first x and at every v will do.
+        watch = watched(outside, state.x, watch)
     start = (state, smooth.image(state.x), smooth.image(state.previous), watch)
     (state, _, _, (_, _, woken)), (scalars, faces, products) = jax.lax.scan(step, start, length=steps)
     return state, scalars, faces, products, woken
@@ -194,11 +200,11 @@ def solve(
 ) -> Trace:
     """The trace of `iterations` steps from `start` (zero, or the point of the box nearest to it).
 
-    Measured against `optimum`, by default that of `find_optimum`. With `stop` the run ends after the chunk in which
-    ||R|| falls to it. `compress=False` forbids the working sets.
+    Measured against `optimum`, by default that of `find_optimum`; one that is not exact (`EXACT`) is polished first.
+    With `stop` the run ends after the chunk in which ||R|| falls to it. `compress=False` forbids the working sets.
 
-    Raises ValueError for an `optimum` that is none (gaps would be wrong without notice), a `start` that does not fit, a
-    restricted step for an f that is not quadratic.
+    Raises ValueError for an `optimum` that is none, a `start` that does not fit, a restricted step for an f that is not
+    quadratic. Warns (`NotConverged`) of an optimum that stays rough: gaps and bounds would be wrong without notice.
     """
     if method not in get_args(Method):
         raise ValueError(f"unknown method {method!r}: choose from {', '.join(get_args(Method))}")
@@ -222,12 +228,25 @@ def solve(
 
 
 def _optimum(x, problem: Problem) -> Float[np.ndarray, " d"]:
-    """x, if it is an optimum to 1e-6 of the gradient at zero: warned of where found, a rougher one is a mistake."""
+    """x, or the optimum on its face where that is better. A violation above 1e-6 of the gradient at zero is a mistake,
+    one between that and `EXACT` may be the best that `find_optimum` could do, and is warned of.
+    """
     x = checked_point("optimum", x, problem)
     violation, scale = float(problem.violation(x)), float(jnp.abs(problem.gradient(jnp.zeros_like(x))).max())
+    if violation > EXACT * scale and (polished := polish(problem, x)) is not None:
+        if (size := float(problem.violation(polished))) < violation:
+            x, violation = polished, size
     if violation > 1e-6 * scale:
         raise ValueError(
-            f"the optimum given is none: its KKT violation is {violation:.1e}; leave it out, or take find_optimum's"
+            f"the optimum given is none: its KKT violation is {violation:.1e}; leave it out, or take that of a "
+            "find_optimum that does not warn"
+        )
+    if violation > EXACT * scale:
+        warnings.warn(
+            f"the optimum given is rough: its KKT violation is {violation:.1e}, more than {EXACT * scale:.1e}; gaps "
+            "and bounds are no more exact than that: leave it out, or let find_optimum take more steps",
+            NotConverged,
+            stacklevel=3,
         )
     return x
 
@@ -292,7 +311,7 @@ def _solve_symmetric(matrix: Float[np.ndarray, "k k"], right: Float[np.ndarray, 
 
 
 class NotConverged(UserWarning):
-    """A solver has used up its steps; the message has the certificate of what it returns."""
+    """A point is less optimal than was asked for; the message has its certificate."""
 
 
 class Solution(NamedTuple):

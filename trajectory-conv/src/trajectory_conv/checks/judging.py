@@ -15,8 +15,11 @@ Number = int | float | np.number | np.bool_ | None
 """Entry of a table or of a published list; None: not reached."""
 
 
-def agreement(pairs: list[tuple[Number, Number, float]], why: str) -> Finding:
-    """Replayed numbers against published ones, each with its relative tolerance: how many differ."""
+def agreement(pairs: list[tuple[Number, Number, float]], expected: int, why: str) -> Finding:
+    """Replayed numbers against published ones, each with its relative tolerance: how many differ.
+
+    None that differs supports the claim only if as many as `expected` could be compared.
+    """
     if not pairs:
         return Finding(None, None, None, 0, "inconclusive", "The authors' data were not replayed at full size.")
     differing = 0
@@ -26,7 +29,11 @@ def agreement(pairs: list[tuple[Number, Number, float]], why: str) -> Finding:
             differing += ours is not theirs
         else:
             differing += abs(ours - theirs) > tolerance * max(abs(theirs), 1e-300)
-    return Finding(float(differing), None, None, len(pairs), "supported" if differing == 0 else "contradicted", why)
+    verdict = "contradicted" if differing else "supported"
+    if len(pairs) != expected:
+        why = f"{why} {len(pairs)} numbers could be compared, not all {expected}, which supports nothing."
+        verdict = "contradicted" if differing else "inconclusive"
+    return Finding(float(differing), None, None, len(pairs), verdict, why)
 
 
 def geometric(table: pd.DataFrame, values: pd.Series) -> pd.Series:

@@ -15,14 +15,16 @@ from trajectory_conv.experiments.appearance import own
 
 
 def certificate(results: dict[str, Results]) -> Finding:
-    """Largest gap over bound at any iterate of any run; the theorem allows 1."""
+    """Largest gap over bound at any iterate of any run, of ISTA and of the restricted step; the theorem allows 1."""
     table = results["rates"].table
+    ista, restricted = table["bound_ratio"].astype(float), table["bound_ratio_restricted"].astype(float)
     loose = table["bound_at_end"].astype(float)
     why = (
-        f"Worst iterate with a gap above 1e-13, {len(table)} ISTA runs, bound valid from k = 0. The bound is loose by "
+        f"Worst iterate with a gap above 1e-13, {len(table)} runs of ISTA ({ista.max():.3f}) and as many of the "
+        f"restricted step ({restricted.max():.3f}), bound valid from k = 0. For ISTA it is loose by "
         f"{loose.median():.0e} at the end: it contracts by 1 - mu / L, the objective by its square."
     )
-    return worst(table["bound_ratio"], why, most=1 + TOLERANCE)
+    return worst(pd.concat([ista, restricted]), why, most=1 + TOLERANCE)
 
 
 def one_step(results: dict[str, Results]) -> Finding:

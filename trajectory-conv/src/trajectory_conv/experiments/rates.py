@@ -3,7 +3,8 @@
 The decisive test of the paper, which the authors' repository does not have. One cell is one seed with all its designs
 (LASSO of the size of the cone study). For each design:
 
-- the certificate of the faces visited, bound_k = delta_0 prod (1 - mu_j / L), against the true gap at every iterate;
+- the certificate of the faces visited, bound_k = delta_0 prod (1 - mu_j / L), against the true gap at every iterate of
+  ISTA and of the restricted step;
 - the measured contraction on the final face against 1 - mu_S / L;
 - contraction and effective condition number before and after identification;
 - what the step 1 / L_S of the face brings: steps to a gap of 1e-10, and products with H, for ISTA, FISTA, FISTA with
@@ -64,7 +65,7 @@ class Config(Instances):
 
 def run(cell: Config, scratch: Path) -> list[dict]:
     """One record per design."""
-    from trajectory_conv.geometry import margin, steps_to
+    from trajectory_conv.geometry import margin, steps_to, trajectory_certificate
     from trajectory_conv.problems import lasso
     from trajectory_conv.solvers import find_optimum, solve
 
@@ -76,13 +77,15 @@ def run(cell: Config, scratch: Path) -> list[dict]:
             raise UserError(f"lam = {cell.lam}: the optimum on {instance.design} is zero; choose a smaller lam")
         stop = 1e-13 * float(problem.lipschitz) * np.linalg.norm(optimum)
         traces = {method: solve(problem, cell.iterations, method, optimum, stop=stop) for method in METHODS}
+        restricted = traces["restricted"]
         records.append({
             "designs": instance.design,
             "margin": margin(problem, optimum),
             **_speed(problem, traces["ista"], optimum),
+            "bound_ratio_restricted": _bound_ratio(restricted, trajectory_certificate(problem, restricted)),
             **_fista_rate(problem, traces["fista"]),
             **{f"steps_{method}": steps_to(trace.gap, EPS) for method, trace in traces.items()},
-            "products_restricted": _products(traces["restricted"]),
+            "products_restricted": _products(restricted),
             **_curves(problem, traces, cell.curve),
         })  # fmt: skip
     return records
@@ -136,7 +139,7 @@ def _speed(problem, trace, optimum) -> dict:
         "promised": int(close.argmax()) + 1 if close.any() else None,  # by the margin: identified from here on
         "faces": len(trace.faces),
         "largest_face": int((trace.faces != 0).sum(1).max()),
-        "bound_ratio": _largest(trace.gap[1:][resolved[1:]] / certificate.bound[1:][resolved[1:]]),
+        "bound_ratio": _bound_ratio(trace, certificate),
         "step_ratio": _largest((1 - speed / lipschitz) / (1 - np.minimum(allowed / lipschitz, 1))),
         "bound_at_end": float(certificate.bound[resolved][-1] / trace.gap[resolved][-1]),
         "pl": constants.pl,
@@ -154,6 +157,12 @@ def _speed(problem, trace, optimum) -> dict:
         "slowest_before": float(early.min()) if len(early) else None,
         **late,
     }
+
+
+def _bound_ratio(trace, certificate) -> float | None:
+    """Largest gap over bound at the resolved steps after the first, where the two are equal."""
+    gap, bound = trace.gap[1:], certificate.bound[1:]
+    return _largest(gap[gap > RESOLVED] / bound[gap > RESOLVED])
 
 
 def _largest(values) -> float | None:

@@ -1,10 +1,88 @@
-"""What several test files share."""
+"""What several test files share. Nothing is imported from proj_heads up here: that would come before the hook by which
+its annotations are checked in tests.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
 
 import jaxtyping
 import pytest
+from commands import MAIN
+
+DATA_FOLDER = "PROJ_HEADS_DATA"
 
 
 @pytest.fixture
 def unchecked(monkeypatch):
     """As for a user: nothing checks shapes and types before our own messages do."""
     monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
+
+
+# ---- checkpoints
+
+
+@pytest.fixture
+def tidy(tmp_path):
+    """pytest keeps the folders of three runs: hundreds of megabytes of checkpoints."""
+    yield
+    shutil.rmtree(tmp_path)
+
+
+@pytest.fixture
+def vicreg_file(tmp_path):
+    import torch
+    from miniatures import projector, resnet, vicreg_content
+
+    path = tmp_path / "vicreg.pth"
+    torch.save(vicreg_content(resnet(), projector(512, True)), path)
+    return path
+
+
+# ---- the command line
+
+
+@pytest.fixture(scope="session")
+def environment(tmp_path_factory) -> dict[str, str]:
+    """No GPU, and no data but those that a test gives or that come with a package."""
+    hidden = {"CUDA_VISIBLE_DEVICES": "", "XDG_CACHE_HOME": str(tmp_path_factory.mktemp("cache"))}
+    return {k: v for k, v in os.environ.items() if k != DATA_FOLDER} | hidden | {"COLUMNS": "200"}
+
+
+@pytest.fixture(scope="session")
+def proj_heads(environment):
+    """Run the command in a process of its own."""
+    return lambda *arguments: subprocess.run(
+        [*MAIN, *map(str, arguments)], capture_output=True, text=True, env=environment
+    )
+
+
+@pytest.fixture
+def here(monkeypatch, capsys, unchecked, environment):
+    """Run the command in this process, which has imported torch already: seconds less."""
+    from proj_heads import cli
+
+    for name in ("CUDA_VISIBLE_DEVICES", "XDG_CACHE_HOME", "COLUMNS"):
+        monkeypatch.setenv(name, environment[name])
+    monkeypatch.setenv(DATA_FOLDER, "")  # put back afterwards, whatever --data-dir makes of it
+
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", ["proj-heads", *map(str, arguments)])
+        capsys.readouterr()
+        try:
+            code = cli.main() or 0
+        except SystemExit as end:
+            code = end.code or 0
+        return subprocess.CompletedProcess(arguments, code, *capsys.readouterr())
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def reproduced(tmp_path_factory, proj_heads):
+    """One smoke run with two workers, for all tests of what it leaves."""
+    out = tmp_path_factory.mktemp("results")
+    done = proj_heads("reproduce", "--preset", "smoke", "--jobs", 2, "--out", out)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return out, done

@@ -8,6 +8,11 @@ import pandas as pd
 from worlds import World
 
 
+def seed_label(experiment: str) -> str:
+    """The column with a record's seed."""
+    return "seeds" if experiment in ("collapse", "flow") else "seed"
+
+
 @dataclass(frozen=True)
 class Plant:
     """Overwrite one column in the rows that match, by a number or by a function of the old values."""
@@ -29,7 +34,7 @@ class Plant:
 
     def missing(self) -> "Plant":
         """Instead, one seed's values are not there."""
-        return replace(self, value=np.nan, where={"seed": 1} | self.where)
+        return replace(self, value=np.nan, where={seed_label(self.experiment): 1} | self.where)
 
 
 def add(amount: float) -> Callable:
@@ -43,6 +48,16 @@ def times(amount: float) -> Callable:
 def exact(name: str, column: str, value, **where) -> Plant:
     """In one part of `theory`."""
     return Plant("theory", column, value, {"part": name, **where})
+
+
+def member(column: str, value, **where) -> Plant:
+    """In `collapse`, the published setting unless said otherwise."""
+    return Plant("collapse", column, value, {"collapse": "pseudo", "norm": False, "lr": 0.05} | where)
+
+
+def path(column: str, value, **where) -> Plant:
+    """In `flow`, from true collapse unless said otherwise."""
+    return Plant("flow", column, value, {"start": "mean_shift"} | where)
 
 
 def trained(column: str, value, **where) -> Plant:
@@ -79,8 +94,37 @@ PLANTS: dict[str, Plant] = {
     "C4-linear-field": exact("field", "shared", 0.0, activation="linear", state="equilibrium", seed=1),
     "C4-straight-training": trained("squared_negative", 0.1, activation="relu", step=300, seed=1),
     "C4-smooth-training": trained("squared_negative", times(0.1)),
+    "C5-linear": member("escaped", 1, activation="linear"),
+    "C5-relu": member("escaped", 1, activation="relu"),
+    "C5-gelu": member("escaped", 0, activation="gelu"),
+    "C5-swish": member("escaped", 0, activation="swish"),
+    "C5-small-rate": member("escaped", 0, activation="swish", lr=0.005),
+    "C5-large-rate": member("ends_collapsed", 1, activation="relu", lr=0.5),
+    "C5-norm": member("ends_collapsed", 1, activation="relu", norm=True),
+    "C5-start": member("collapsed", 1, activation="swish", collapse="none"),
+    "C5-true-linear": member("escaped", 1, activation="linear", collapse="mean_shift"),
+    "C5-true-relu": member("escaped", 1, activation="relu", collapse="mean_shift"),
+    "C5-true-gelu": member("escaped", 0, activation="gelu", collapse="mean_shift"),
+    "C5-true-swish": member("escaped", 0, activation="swish", collapse="mean_shift"),
+    "C5-flow-linear": path("escaped", 1, activation="linear"),
+    "C5-flow-relu": path("escaped", 1, activation="relu"),
+    "C5-flow-gelu": path("escaped", 0, activation="gelu"),
+    "C5-flow-swish": path("escaped", 0, activation="swish"),
+    "C5-flow-growth": path("growth", times(1e-3), activation="gelu"),
+    "C5-flow-decay": path("growth", times(10), activation="relu"),
+    "C5-flow-singular": path("stiffness", 9e4, start="pseudo", activation="linear", seeds=1),
     "C6-sign": trained("cosine_negative", 1.0, activation="relu"),
     "C6-spread": trained("lambda_max", times(-1), activation="swish"),
+    "C6-condition": member("spearman_condition", -0.5),
+    "C6-rank": member("spearman_effective_rank", 0.5),
+    "C7-linear": member("timescale", times(0.09), activation="linear"),
+    "C7-relu": member("timescale", times(0.09), activation="relu"),
+    "C7-gelu": member("timescale", times(0.09), activation="gelu"),
+    "C7-swish": member("timescale", times(0.09), activation="swish"),
+    "C7-parity-relu": member("timescale", times(3.3), activation="relu", norm=True),
+    "C7-parity-swish": member("timescale", times(0.3), activation="swish", norm=True),
+    "C7-start-relu": member("timescale", times(0.09), activation="relu", collapse="none"),
+    "C7-start-swish": member("timescale", times(0.09), activation="swish", collapse="none"),
     "C8-rotation-published-linear": pair("rotation_published_linear_h", add(30), **SETTING),
     "C8-rotation-published-mlp": pair("rotation_published_mlp_h", add(20), **SETTING),
     "C8-rotation-linear": pair("rotation_linear_h", add(20), **SETTING),
@@ -122,6 +166,6 @@ BESIDES: dict[str, set[str]] = {
 ABOUT_EVERY_VALUE = {
     "C1-hessian", "C2-whitens", "C2-only-locally", "C3-curvature", "C3-no-constant-head", "C3-path", "C3-bound",
     "C3-threshold", "C4-straight", "C4-critical", "C4-premise", "C4-linear-trapped", "C4-linear-field",
-    "C4-straight-training", "C13-singular", "C13-fisher", "C13-fisher-anywhere",
+    "C4-straight-training", "C5-flow-singular", "C13-singular", "C13-fisher", "C13-fisher-anywhere",
 }  # fmt: skip
 """Statements that one value can contradict; all others are about sizes, and are judged over seeds."""

@@ -11,7 +11,22 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import pandas as pd
 import pytest
-from plants import ABOUT_EVERY_VALUE, BESIDES, DINO, PLANTS, SETTING, Plant, add, exact, pair, times, trained
+from plants import (
+    ABOUT_EVERY_VALUE,
+    BESIDES,
+    DINO,
+    PLANTS,
+    SETTING,
+    Plant,
+    add,
+    exact,
+    member,
+    pair,
+    path,
+    seed_label,
+    times,
+    trained,
+)
 from worlds import WORLDS, World, world
 
 from proj_heads.claims import CLAIMS
@@ -85,10 +100,11 @@ def test_a_claim_is_not_supported_while_a_value_of_it_is_missing(id):
 @pytest.mark.parametrize("seeds", [1, 2])
 def test_fewer_than_three_seeds_decide_only_statements_about_every_value(seeds):
     results = world()
-    for held in results.values():
-        held.table = held.table[held.table["seed"] < seeds]
+    for name, held in results.items():
+        label = seed_label(name)
+        held.table = held.table[held.table[label] < seeds]
         if not held.curves.empty:
-            held.curves = held.curves[held.curves["seed"] < seeds]
+            held.curves = held.curves[held.curves[label] < seeds]
     judged = findings(results)
     undecided = {id for id, one in judged.items() if one["verdict"] == "inconclusive"}
     assert undecided == set(IDS) - ABOUT_EVERY_VALUE
@@ -245,3 +261,75 @@ def test_what_was_not_trained_is_inconclusive():
     unseen = [id for id in IDS if id.startswith(("C8", "C9", "C10", "C11", "C12-dino", "C13-trained"))]
     assert {judged[id]["verdict"] for id in unseen} == {"inconclusive"}
     assert {judged[id]["n"] for id in unseen} == {0}
+
+
+# ---- What becomes of runs and paths
+
+
+def some(count: int, column: str, value, **where) -> list[Plant]:
+    """In the first seeds only."""
+    return [member(column, value, seeds=seed, **where) for seed in range(count)]
+
+
+def test_shares_of_runs_have_wilsons_interval_and_one_run_in_eight_does_not_turn_a_verdict():
+    z = 1.959964
+    for escaped, expected in ((1, "supported"), (2, "inconclusive"), (6, "inconclusive"), (7, "contradicted")):
+        one, share = found("C5-relu", *some(escaped, "escaped", 1, activation="relu")), escaped / 8
+        centre, half = share + z**2 / 16, z * (share * (1 - share) / 8 + z**2 / 256) ** 0.5
+        assert one["low"] == pytest.approx(100 * (centre - half) / (1 + z**2 / 8), rel=1e-6)
+        assert one["high"] == pytest.approx(100 * (centre + half) / (1 + z**2 / 8), rel=1e-6)
+        assert (one["measured"], one["n"], one["verdict"]) == (12.5 * escaped, 8, expected)
+
+
+def test_a_run_that_never_collapsed_has_nothing_to_escape_from():
+    changes = [*some(4, "collapsed", 0, activation="relu"), *some(4, "escaped", 1, activation="relu")]
+    one = found("C5-relu", *changes)
+    assert (one["verdict"], one["measured"], one["n"]) == ("supported", 0, 4)
+    one = found("C5-swish", member("collapsed", 0, activation="swish"))
+    assert (one["verdict"], one["n"]) == ("inconclusive", 0) and "No run collapsed" in one["why"]
+    assert found("C5-relu", member("collapsed", np.nan, activation="relu"))["n"] == 8  # not known is not never
+
+
+def test_what_was_only_transient_or_from_another_setting_is_no_escape():
+    one = found("C5-relu", *some(6, "ever_escaped", 1, activation="relu"))
+    assert one["verdict"] == "supported" and "6 were above ten times" in one["why"]
+    for other in ({"lr": 0.005}, {"norm": True}, {"collapse": "mean_shift"}, {"collapse": "none"}):
+        assert verdict("C5-relu", member("escaped", 1, activation="relu", **other)) == "supported"
+    assert verdict("C5-flow-relu", path("escaped", 1, activation="relu", start="pseudo")) == "supported"
+
+
+def test_one_head_of_a_seed_is_enough_for_the_control_to_collapse():
+    relu = some(4, "collapsed", 1, activation="relu", collapse="none")
+    swish = [
+        replace(change, where=change.where | {"activation": "swish", "seeds": 7 - i}) for i, change in enumerate(relu)
+    ]
+    one = found("C5-start", *relu, *swish)
+    assert (one["verdict"], one["measured"]) == ("contradicted", 100) and "relu 4 of 8, swish 4 of 8" in one["why"]
+
+
+def test_a_path_is_not_known_where_its_error_could_change_the_answer():
+    inexact = path(
+        "error", 0.5, activation="relu"
+    )  # 1.2 times the least spread, and half the first, to a factor of 2.25
+    assert verdict("C5-flow-relu", inexact) == "supported"
+    near = path("rise", 6.0, activation="relu", seeds=2)
+    one = found("C5-flow-relu", inexact, near)
+    assert (one["verdict"], one["n"]) == ("inconclusive", 7) and "1 of 8 values are missing" in one["why"]
+    one = found("C5-flow-decay", inexact)
+    assert (one["verdict"], one["n"]) == ("inconclusive", 0)
+    assert verdict("C5-flow-decay", path("error", 0.3, activation="relu")) == "supported"
+
+
+def test_growth_behind_one_head_and_decay_behind_the_other_show_nothing():
+    one = found("C5-flow-growth", path("growth", lambda growth: 1 / growth, activation="gelu"))
+    assert one["verdict"] == "inconclusive" and one["measured"] == pytest.approx(1)
+
+
+def test_paths_of_relu_may_end_without_a_singularity():
+    assert verdict("C5-flow-singular", path("stiffness", 1.0, activation="relu", start="pseudo")) == "supported"
+
+
+def test_parity_has_two_sides():
+    for amount, expected in ((2.5, "supported"), (0.4, "supported"), (3.0, "inconclusive"), (1 / 3, "inconclusive")):
+        one = found("C7-parity-swish", member("timescale", times(amount), activation="swish", norm=True))
+        assert one["verdict"] == expected and one["measured"] == pytest.approx(amount, rel=0.01)

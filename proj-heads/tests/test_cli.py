@@ -1,13 +1,12 @@
-"""The real command line at smoke size: verdicts, resume, determinism, and one clear line for each user error."""
+"""The real command line at smoke size: verdicts, resume, determinism, settings of one's own."""
 
 import hashlib
 import json
-import os
+import re
 import shutil
 import signal
 import struct
 import subprocess
-import sys
 import time
 from importlib import import_module
 from pathlib import Path
@@ -15,58 +14,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from commands import MAIN, one_line, smoke_cells, stamps
 
 from proj_heads import cli
 from proj_heads.cli import EXPERIMENTS
-from proj_heads.experiments.pretrained import DATA_FOLDER
 from repro_shared import UserError
 from repro_shared.cells import sha256_json
 from repro_shared.runlog import RunLog
-
-MAIN = [sys.executable, "-c", "from proj_heads.cli import main; main()"]
-
-
-@pytest.fixture(scope="module")
-def environment(tmp_path_factory) -> dict[str, str]:
-    """No GPU, and no data but those that a test gives or that come with a package."""
-    hidden = {"CUDA_VISIBLE_DEVICES": "", "XDG_CACHE_HOME": str(tmp_path_factory.mktemp("cache"))}
-    return {k: v for k, v in os.environ.items() if k != DATA_FOLDER} | hidden | {"COLUMNS": "200"}
-
-
-@pytest.fixture(scope="module")
-def proj_heads(environment):
-    """Run the command in a process of its own."""
-    return lambda *arguments: subprocess.run(
-        [*MAIN, *map(str, arguments)], capture_output=True, text=True, env=environment
-    )
-
-
-@pytest.fixture
-def here(monkeypatch, capsys, unchecked, environment):
-    """Run the command in this process, which has imported torch already: seconds less."""
-    for name in ("CUDA_VISIBLE_DEVICES", "XDG_CACHE_HOME", "COLUMNS"):
-        monkeypatch.setenv(name, environment[name])
-    monkeypatch.setenv(DATA_FOLDER, "")  # put back afterwards, whatever --data-dir makes of it
-
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["proj-heads", *map(str, arguments)])
-        capsys.readouterr()
-        try:
-            code = cli.main() or 0
-        except SystemExit as end:
-            code = end.code or 0
-        return subprocess.CompletedProcess(arguments, code, *capsys.readouterr())
-
-    return call
-
-
-@pytest.fixture(scope="module")
-def reproduced(tmp_path_factory, proj_heads):
-    """One smoke run with two workers, shared by the tests below."""
-    out = tmp_path_factory.mktemp("results")
-    done = proj_heads("reproduce", "--preset", "smoke", "--jobs", 2, "--out", out)
-    assert done.returncode == 0, done.stderr[-3000:]
-    return out, done
 
 
 def digests(out: Path) -> dict[str, str]:
@@ -80,24 +34,8 @@ def digests(out: Path) -> dict[str, str]:
     return found
 
 
-def stamps(out: Path) -> dict[Path, int]:
-    return {path: path.stat().st_mtime_ns for path in out.glob("smoke/*/cells/*.json")}
-
-
 def metrics(out: Path, experiment: str) -> pd.DataFrame:
     return pd.read_csv(out / "smoke" / experiment / "metrics.csv", low_memory=False)
-
-
-def smoke_cells(experiment: str) -> list:
-    return import_module(f"proj_heads.experiments.{experiment}").PRESETS["smoke"]
-
-
-def one_line(done: subprocess.CompletedProcess) -> str:
-    """What a user error ends in."""
-    assert done.returncode == 2, (done.stdout + done.stderr)[-2000:]
-    assert "Traceback" not in done.stdout + done.stderr
-    (line,) = [line for line in done.stderr.splitlines() if line.startswith("proj-heads: ")]
-    return line
 
 
 # ---- a whole run
@@ -201,7 +139,7 @@ def test_only_what_was_asked_for_is_run(here, tmp_path):
     claims = json.loads((tmp_path / "smoke" / "claims.json").read_text())
     verdicts = {claim["experiment"]: claim["verdict"] for claim in claims}
     assert verdicts["hessian"] == "inconclusive"
-    assert verdicts["theory"] == verdicts["geometry"] == "not-run"
+    assert {verdicts[name] for name in set(EXPERIMENTS) - {"hessian"}} == {"not-run"}
     count = len(smoke_cells("geometry"))
     assert f"geometry: {count} of {count} cells are not there (not run yet)" in done.stderr
     assert "`proj-heads reproduce --preset smoke` runs them" in done.stderr
@@ -265,7 +203,38 @@ def test_one_cell_with_settings_of_ones_own(here, tmp_path):
     assert (config["activation"], config["norm"], config["seed"], config["every"]) == ("gelu", False, 5, 3)
     assert config["temperature"] == 0.1  # a default
     curves = pd.read_csv(tmp_path / "run" / "hessian" / "metrics.csv")
-    assert sorted(curves[curves["metric"] == "std"]["step"]) == [0, 3, 6]
+    std = curves[curves["metric"] == "std"].set_index("step")["value"].astype(float)
+    assert sorted(std.index) == [0, 3, 6]
+    shown = printed(done)
+    assert shown["d"] == ["16"] and float(*shown["std, last"]) == pytest.approx(std[6], rel=1e-4)
+    assert len(shown) == curves["metric"].nunique() + 1  # every scalar, where every curve ends, and at which step
+
+
+def printed(done: subprocess.CompletedProcess) -> dict[str, list[str]]:
+    """Name -> values of the records, in the table that `run` prints."""
+    rows = [re.split(r"\s{2,}", line.strip()) for line in done.stdout.splitlines()[1:-1]]
+    return {name: values for name, *values in rows}
+
+
+COLLAPSE = "--width 16 --predictor 8 --steps 20 --batch 16 --every 10 --activation relu".split()
+FLOW = "--time 0.5 --points 5 --batch 6 --width 16 --descent 0.25 --activation swish".split()
+
+
+@pytest.mark.parametrize("experiment, settings", [("collapse", COLLAPSE), ("flow", FLOW)])
+def test_a_cell_of_several_seeds_shows_the_numbers_of_each(experiment, settings, here, tmp_path):
+    arguments = [*settings, "--data", "digits", "--seeds", "3", "5", "--out", tmp_path]
+    done = here("run", experiment, *arguments)
+    assert done.returncode == 0, done.stderr[-2000:]
+    (cell,) = (tmp_path / "run" / experiment / "cells").glob("*.json")
+    assert json.loads(cell.read_text())["config"]["seeds"] == [3, 5]
+    shown = printed(done)
+    assert shown["seeds"] == ["3", "5"]
+    recorded = pd.read_csv(tmp_path / "run" / experiment / "metrics.csv")
+    for name in ("std_end", "growth", "escaped"):
+        rows = recorded[recorded["metric"] == name].sort_values("seeds")
+        assert [str(value)[:6] for value in rows["value"]] == [value[:6] for value in shown[name]]
+    last, end = ([float(value) for value in shown[name]] for name in ("std, last", "std_end"))
+    assert last == pytest.approx(end, rel=1e-4)
 
 
 def test_the_folder_of_one_cell_may_come_first(here, tmp_path):
@@ -305,150 +274,3 @@ def test_data_are_those_that_were_asked_for(reproduced, here, garments, tmp_path
     back = here(*arguments, "--data", "digits")
     assert back.returncode == 0 and f"{len(digits)} of {len(digits)} cells are there, 0 to run" in back.stderr
     assert set(metrics(tmp_path, "hessian")["cell"]) == {path.stem for path in digits}
-
-
-# ---- what a user can mend
-
-
-@pytest.mark.parametrize(
-    "arguments, says",
-    [
-        ("reproduce --preset smoke --jobs 0", "--jobs 0: give the number of local worker processes, 1 or more"),
-        ("reproduce --preset smoke --jobs -2", "1 or more"),
-        ("report --preset smoke", "run `reproduce` first"),
-        ("reproduce --preset smoke --only", "--only needs at least one of theory, hessian"),
-        ("reproduce --preset smoke --out /proc/nowhere", "/proc/nowhere"),
-        ("reproduce --preset smoke --only geometry --device cuda", "torch has no device cuda here: use --device cpu"),
-        ("reproduce --preset smoke --only hessian --device gpu", "torch has no device gpu here: use --device cpu"),
-        ("run geometry --device cuda:9", "torch has no device cuda:9 here: use --device cpu"),
-        ("reproduce --preset paper --only hessian", "torch has no device cuda here"),
-        (
-            "reproduce --preset smoke --only hessian --data fashion-mnist --data-dir {empty}",
-            "no Fashion-MNIST found in {empty}",
-        ),
-        (
-            "reproduce --preset smoke --only geometry --data cifar10 --data-dir {empty}",
-            "no complete, undamaged CIFAR10",
-        ),
-        (
-            "reproduce --preset smoke --only hessian --data cifar100 --data-dir /nowhere",
-            "undamaged CIFAR100 in /nowhere/cifar-100-python",
-        ),
-        ("reproduce --preset smoke --scheduler tcp://127.0.0.1:none --only theory", "Dask"),  # at once; :9 waits 10 s
-    ],
-)
-def test_what_a_user_can_mend_ends_in_one_line(arguments, says, here, tmp_path):
-    (empty := tmp_path / "empty").mkdir()
-    arguments, says = arguments.format(empty=empty).split(), says.format(empty=empty)
-    if "--out" not in arguments:
-        arguments = [arguments[0], "--out", tmp_path / "results", *arguments[1:]]
-    line = one_line(here(*arguments))
-    assert says in line
-    assert not list(tmp_path.rglob("cells/*.json"))
-
-
-def test_the_paper_preset_on_a_cpu_is_refused_with_the_hours_it_takes(here, tmp_path):
-    cells = import_module("proj_heads.experiments.hessian").PRESETS["paper"]
-    hours = sum(2 * cell.steps * cell.batch / 54 / 3600 for cell in cells)  # a ResNet-18 sees 54 views a second
-    line = one_line(here("reproduce", "--preset", "paper", "--only", "hessian", "--device", "cpu", "--out", tmp_path))
-    assert f"training takes about {hours:,.0f} core-hours on a CPU" in line
-    assert "--device cuda" in line and "--force" in line
-    assert not list(tmp_path.rglob("cells/*.json"))
-
-
-def test_force_starts_it_all_the_same(here, tmp_path):
-    """As far as the data that are not there."""
-    arguments = ("reproduce", "--preset", "paper", "--only", "hessian", "--device", "cpu", "--force")
-    line = one_line(here(*arguments, "--data-dir", tmp_path, "--out", tmp_path / "results"))
-    assert "core-hours" not in line and "no complete, undamaged CIFAR10" in line
-
-
-def test_one_experiments_failure_does_not_keep_others_from_running(reproduced, here, tmp_path):
-    out, _ = reproduced
-    shutil.copytree(out / "smoke" / "theory", tmp_path / "smoke" / "theory")
-    lost = next((tmp_path / "smoke" / "theory" / "cells").glob("*.json"))
-    lost.unlink()
-    arguments = ("reproduce", "--preset", "smoke", "--only", "hessian", "theory", "--device", "cuda")
-    line = one_line(here(*arguments, "--out", tmp_path))
-    assert line.startswith("proj-heads: hessian: torch has no device cuda")
-    assert lost.exists()
-    claims = json.loads((tmp_path / "smoke" / "claims.json").read_text())
-    verdicts = {claim["id"]: claim["verdict"] for claim in claims}
-    assert verdicts["C1-hessian"] == "inconclusive" and verdicts["C4-straight-training"] == "not-run"
-    assert (tmp_path / "smoke" / "report.html").exists()
-
-
-@pytest.mark.parametrize(
-    "arguments, says",
-    [
-        ("geometry --steps 0", "steps = 0; choose a number > 0"),
-        ("geometry --lr nan", "lr = nan; choose a number > 0"),
-        ("geometry --batch 1", "batch = 1; choose at least 2 images"),
-        ("geometry --seed -1", "seed = -1; choose a seed >= 0"),
-        ("geometry --orbit-images 3", "orbit_images = 3; choose at least 20 images"),
-        ("hessian --objective simclr", "only simsiam has the predictor that is measured here"),
-        ("hessian --objective simsiam --every 600", "every = 600; choose a number from 1 to steps = 500"),
-        ("hessian --objective simsiam --samples 300", "samples = 300; choose a number from 1 to batch = 256"),
-        ("theory --d 3", "choose d >= 8"),
-        ("theory --part nothing", "nothing"),
-        ("geometry --objective byol", "byol"),
-        ("nothing", "nothing"),
-    ],
-)
-def test_impossible_settings_say_what_to_choose(arguments, says, here):
-    done = here("run", *arguments.split())
-    words = " ".join((done.stdout + done.stderr).replace("│", " ").split())
-    assert done.returncode == 2 and says in words and "Traceback" not in words
-
-
-@pytest.mark.parametrize("command", ["reproduce", "report"])
-def test_an_unknown_preset_exits_with_2(command, here):
-    done = here(command, "--preset", "huge")
-    assert done.returncode == 2 and "smoke" in done.stdout + done.stderr and "Traceback" not in done.stderr
-
-
-# ---- help
-
-HEAVY = ("torch", "torchvision", "lightly", "sklearn", "pandas", "matplotlib", "scipy")
-
-
-@pytest.mark.parametrize("arguments", [["--help"], ["reproduce", "--help"], ["run", "geometry", "--help"]])
-def test_help_loads_nothing_heavy(arguments):
-    code = (
-        f"import sys; sys.argv = ['proj-heads', *{arguments!r}]\n"
-        "from proj_heads.cli import main\n"
-        "try: main()\nexcept SystemExit as end: assert not end.code\n"
-        f"print([m for m in {HEAVY} if m in sys.modules])"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.returncode == 0 and done.stdout.strip().endswith("[]"), done.stdout[-300:] + done.stderr[-2000:]
-
-
-def test_help_lists_the_commands_and_answers_within_a_second(proj_heads):
-    times = []
-    for _ in range(3):
-        start = time.perf_counter()
-        done = proj_heads("--help")
-        times.append(time.perf_counter() - start)
-    assert all(command in done.stdout for command in ("reproduce", "run", "report", "bench"))
-    assert min(times) < 1
-
-
-def test_every_setting_is_a_flag_with_its_explanation(here):
-    done = here("run", "geometry", "--help")
-    assert done.returncode == 0
-    for words in ("--objective", "--probe-train", "Training images of the probes.", "--device", "tau of simclr."):
-        assert words in done.stdout
-    done = here("reproduce", "--help")
-    assert all(flag in done.stdout for flag in ("--only", "--jobs", "--scheduler", "--data-dir", "--force", "--out"))
-
-
-def test_importing_the_package_and_the_cli_is_free_of_torch():
-    code = (
-        "import sys, proj_heads, proj_heads.cli\n"
-        f"print([m for m in {HEAVY} if m in sys.modules])\n"
-        "from proj_heads.recipe import Recipe; Recipe(steps=3)\n"
-        "print('torch' in sys.modules); proj_heads.build_head; print('torch' in sys.modules)"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.stdout.split() == ["[]", "False", "True"], done.stderr[-2000:]

@@ -106,6 +106,16 @@ def test_escape_and_collapse_follow_the_rules(std, collapsed, escaped, ever, ste
     assert found["published_ratio"] == pytest.approx(std[-1] / std[0])
 
 
+def test_a_run_that_diverges_has_no_spread():
+    """Not even a false one: that it does not stay collapsed would count for a rescue."""
+    for std in (np.nan, np.inf):
+        found = collapse.spread(STEPS, np.array([0.2, 0.01, *[std] * 9]), 16)
+        assert {"collapsed", "ends_collapsed", "escaped", "rise", "std_end"} <= set(found) and not any(found.values())
+        assert set(found.values()) == {None}
+    diverged = records(replace(TINY, activation="relu", lr=1e20))
+    assert [record["ends_collapsed"] for record in diverged] == [None, None]
+
+
 def test_numbers_that_are_not_defined_are_left_out():
     dead = collapse.spread(STEPS, np.zeros(11), 16)
     assert dead["rise"] is None and not dead["escaped"] and dead["collapsed"]
@@ -226,6 +236,14 @@ def test_the_networks_are_the_authors_at_a_sixteenth_of_their_width():
     assert shapes == [(64, 196), (32, 64), (128, 32), (128, 128), (32, 128), (128, 32)]
     default = siamese(Sizes(activation=cell.activation), generator(0, "init"))
     assert [tuple(p.shape) for network in default for p in network.parameters() if p.ndim == 2] == shapes
+
+
+def test_core_hours_are_views_of_all_members_over_views_a_second():
+    """16 cells of 8 members: 2,500 steps of 64 pairs of views, 150,000 of which take a second."""
+    hours = sum(cell.cpu_hours() for cell in collapse.PRESETS["default"])
+    assert hours == pytest.approx(16 * 8 * 2_500 * 64 * 2 / 150_000 / 3600)
+    cell = collapse.PRESETS["paper"][0]
+    assert replace(cell, steps=2 * cell.steps, seeds=(1,)).cpu_hours() == pytest.approx(2 * cell.cpu_hours() / 30)
 
 
 @pytest.mark.parametrize("module", [collapse, flow])

@@ -3,10 +3,12 @@
 import gzip
 import hashlib
 import pickle
+import re
 import struct
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -278,9 +280,14 @@ def test_a_pickle_with_another_md5_is_not_opened(cifar_folder):
 
 def test_cifar_is_not_downloaded_unless_asked_for(nowhere, monkeypatch):
     monkeypatch.setattr(datasets.CIFAR100, "download", lambda self: pytest.fail("downloaded"))
-    with pytest.raises(UserError, match="--data-dir .*cifar-100-python, or ask for its download") as error:
+    with pytest.raises(UserError, match="--data-dir .*cifar-100-python, or fetch it there with `python -c") as error:
         data.load("cifar100", True)
     assert "\n" not in str(error.value)
+    asked = []
+    monkeypatch.setattr(datasets.CIFAR100, "download", lambda self: asked.append(self.root))
+    with pytest.raises(UserError):  # as nothing is fetched
+        exec(re.search('python -c "(.*)"', str(error.value)).group(1))
+    assert list(map(Path, asked)) == [data.cache_directory()]
     monkeypatch.setattr(datasets.CIFAR100, "download", lambda self: unreachable())
     with pytest.raises(UserError, match="name or service not known"):
         data.load("cifar100", True, download=True)

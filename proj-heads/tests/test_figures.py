@@ -29,7 +29,8 @@ def pair(**planted) -> dict:
     angles = np.linspace(0, 2 * np.pi, 12, endpoint=False)
     circle = np.stack([np.cos(angles), np.sin(angles)], 1)[:, None] * np.ones((1, 3, 1))
     arrays = {"plane_z": circle, "plane_h": 2 * circle, "plane_class": np.arange(3), "spectrum": np.array([4.0, 2, 0])}
-    return {name: 1.0 + 0.01 * number for number, name in enumerate(columns)} | arrays | planted
+    numbers = {name: 1.0 + 0.01 * number for number, name in enumerate(columns)}
+    return numbers | arrays | {"diverged": False} | planted
 
 
 def drawn(ax, label: str) -> np.ndarray:
@@ -74,6 +75,23 @@ def test_dino_without_batch_norms_is_a_head_of_its_own():
     (ax,) = geometry_figures.draw(Results.from_records(cells))["curvature"].axes
     assert [tick.get_text() for tick in ax.get_xticklabels()] == ["DINO", "DINO\nwithout BN"]
     assert drawn(ax, "turning") == pytest.approx([2, 0.5])
+
+
+@pytest.mark.parametrize("others", [[], [SIMCLR]])
+def test_the_head_that_decides_whether_the_metric_is_singular_stands_beside_the_swish_heads(others):
+    """C13-trained is about the authors' ReLU head, C11 about Swish heads."""
+    cells = [(cell, [pair(along_augmentation=0.5)]) for cell in SWISH]
+    cells += [(cell, [pair(along_augmentation=0.07)]) for cell in others]
+    fig = geometry_figures.draw(Results.from_records(cells))["depth"]
+    metric, rank = fig.axes[2:]
+    lines = [held.lines[0] for held in metric.containers]
+    open_ones = [value for line in lines if line.get_markerfacecolor() == "white" for value in line.get_ydata()]
+    assert drawn(metric, "along rotations") == pytest.approx([0.5, 0.5, 0.5])
+    assert any(value == pytest.approx(0.07) for value in open_ones) == bool(others)
+    assert ("open markers: ReLU" in fig.get_label()) == bool(others)
+    kinds = [text.get_text() for text in rank.get_legend().get_texts()]
+    assert sorted(kinds) == ["ReLU", "Swish"][len(kinds) < 2 :]
+    assert any(list(line.get_ydata()) == [0.1, 0.1] for line in metric.lines)  # the threshold
 
 
 def test_orbits_of_z_and_h_are_closed_and_on_one_scale():

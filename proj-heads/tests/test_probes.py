@@ -82,8 +82,8 @@ def test_an_unconverged_linear_probe_warns():
     x, y = correlated()
     with pytest.warns(UserWarning, match="stopped at a gradient of .* after .* evaluations: allow more, or raise l2"):
         probe = linear_probe(x, y, max_evaluations=3)
-    assert probe.log["gradient"] > 3e-5
-    assert linear_probe(x, y).log["gradient"] <= 3e-5
+    assert probe.log["gradient"] > 5e-5
+    assert linear_probe(x, y).log["gradient"] <= 5e-5
 
 
 def test_ridge_probe_is_scikit_learns_ridge_classifier():
@@ -198,10 +198,18 @@ def test_accuracy_is_the_share_of_right_answers():
     assert probes.Probe(network, {}).accuracy(logits, torch.tensor([1, 1, 1])) == pytest.approx(2 / 3)
 
 
+def test_blocks_of_samples_change_nothing(monkeypatch):
+    x, y = correlated(200)
+    whole = linear_probe(x, y, l2=1e-2, tolerance=1e-6)
+    monkeypatch.setattr(probes, "_BLOCK", 7)  # the last one has four samples
+    blocks = linear_probe(x, y, l2=1e-2, tolerance=1e-6)
+    torch.testing.assert_close(blocks.network(x), whole.network(x), rtol=0, atol=1e-3)
+
+
 def test_wide_features_are_not_decomposed(monkeypatch):
     x, y = correlated(noise=3.0)
-    narrow = linear_probe(x, y)
+    narrow = linear_probe(x, y, tolerance=1e-5)
     monkeypatch.setattr(probes, "_LARGEST_WHITENED", 5)
-    wide = linear_probe(x, y)
+    wide = linear_probe(x, y, tolerance=1e-5)
     torch.testing.assert_close(wide.network(x), narrow.network(x), atol=1e-2, rtol=1e-2)
     assert wide.log["evaluations"] > narrow.log["evaluations"]  # that is what whitening is for

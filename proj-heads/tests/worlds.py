@@ -8,10 +8,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from proj_heads.experiments import geometry, hessian, theory
+from proj_heads.experiments import collapse, flow, geometry, hessian, theory
 from repro_shared.results import Results
 
 SEEDS = range(4)
+MEMBERS = tuple(range(8))
+"""Seeds of a cell that trains several at a time."""
 SMOOTH = ("gelu", "swish")
 ORBITS = ("turn", "brightness", "contrast", "blur")
 Recorded = list[tuple[object, list[dict]]]
@@ -65,7 +67,7 @@ def _curvature(cell: theory.Config) -> list[dict]:
     ]  # fmt: skip
 
 
-def _path(cell: theory.Config) -> list[dict]:
+def _curve(cell: theory.Config) -> list[dict]:
     return [{"path_width": width, "error": width**-3.0, "constant_floor": 1.4} for width in cell.path_width]
 
 
@@ -99,7 +101,7 @@ def _fisher(cell: theory.Config) -> list[dict]:
 
 
 PARTS = {
-    "hessian": _hessian, "critical": _critical, "whitening": _whitening, "curvature": _curvature, "path": _path,
+    "hessian": _hessian, "critical": _critical, "whitening": _whitening, "curvature": _curvature, "path": _curve,
     "bound": _bound, "collapse": _collapse, "field": _field, "invariance": _invariance, "fisher": _fisher,
 }  # fmt: skip
 
@@ -107,6 +109,43 @@ PARTS = {
 def theory_world() -> Recorded:
     cells = of_all_seeds([cell for cell in theory.PRESETS["default"] if cell.part in PARTS])
     return [(cell, PARTS[cell.part](cell)) for cell in cells]
+
+
+# ---- collapse and flow
+
+
+def _member(cell: collapse.Config, seed: int) -> dict:
+    """Only the authors' start and true collapse collapse, and smooth heads alone escape, at any rate; batch norm and
+    large steps rescue the others. Heads without batch norm are fast, whatever their start.
+    """
+    rises = cell.activation in SMOOTH or cell.lr > 0.05
+    collapsed = cell.collapse != "none" and not cell.norm
+    head = (1e-3 if cell.norm else 1e-1) * noise(seed)
+    return {
+        "seeds": seed, "collapsed": collapsed, "ends_collapsed": collapsed and not rises,
+        "escaped": collapsed and rises, "ever_escaped": collapsed and rises, "rise": 40.0 if rises else 1.1,
+        "mean_update_head": head, "mean_update_backbone": 1e-3, "timescale": head / 1e-3,
+        "spearman_condition": 0.95 * noise(seed), "spearman_effective_rank": -0.6 * noise(seed),
+    }  # fmt: skip
+
+
+def collapse_world() -> Recorded:
+    cells = [replace(cell, seeds=MEMBERS) for cell in collapse.PRESETS["default"]]
+    return [(cell, [_member(cell, seed) for seed in MEMBERS]) for cell in cells]
+
+
+def _path(cell: flow.Config, seed: int) -> dict:
+    """Spread grows behind smooth heads and decays behind others; from the authors' start the loss becomes singular."""
+    growth = (30.0 if cell.activation in SMOOTH else 0.5) * noise(seed)
+    return {
+        "seeds": seed, "reached": 0.1, "nearest_zero": 0.03, "stiffness": 1.2 * cell.stiffest, "error": 1e-3,
+        "growth": growth, "rise": max(growth, 1.2), "escaped": growth > 10,
+    }  # fmt: skip
+
+
+def flow_world() -> Recorded:
+    cells = [replace(cell, seeds=MEMBERS) for cell in flow.PRESETS["default"]]
+    return [(cell, [_path(cell, seed) for seed in MEMBERS]) for cell in cells]
 
 
 # ---- hessian
@@ -183,6 +222,8 @@ def geometry_world() -> Recorded:
 
 WORLDS: dict[str, Callable[[], Recorded]] = {
     "theory": theory_world,
+    "collapse": collapse_world,
+    "flow": flow_world,
     "hessian": hessian_world,
     "geometry": geometry_world,
 }

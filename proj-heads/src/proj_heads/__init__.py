@@ -14,6 +14,7 @@ _NAMES = {
     "conditioning": "fisher_rank hessian_metric_riemann isotropy_error sectional_curvature whitening_head",
     "data": "load",
     "features": "extract layerwise",
+    "flow": "descend",
     "geometry": "HeadGeometry anisotropy head_geometry metric_spectrum pullback_metric",
     "heads": "build_head pseudo_collapse_",
     "hessian": "EffectiveHessian HessianProbe critical_residual effective_hessian spectrum",
@@ -22,6 +23,8 @@ _NAMES = {
     "orbits": "class_orbit_ratio discrete_curvature effective_rank orbit_spread turning",
     "pretraining": "Recipe pretrain",
     "probes": "linear_probe mlp_probe published_probe ridge_probe",
+    "siamese": "Program Sizes mean_shift_",
+    "stacked": "MemberViews Stack representation_std train",
 }
 _MODULES = {name: module for module, names in _NAMES.items() for name in names.split()}
 __all__ = sorted(_MODULES)

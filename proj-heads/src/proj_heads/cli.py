@@ -18,8 +18,8 @@ import tyro
 from proj_heads.experiments.pretrained import DATA_FOLDER
 
 PAPER = "proj-heads"
-EXPERIMENTS = ("theory", "hessian", "geometry")
-Experiment = Literal["theory", "hessian", "geometry"]
+EXPERIMENTS = ("theory", "collapse", "flow", "hessian", "geometry")
+Experiment = Literal["theory", "collapse", "flow", "hessian", "geometry"]
 Data = Literal["fashion-mnist", "digits", "cifar10", "cifar100"]
 CPU_LIMIT = 12.0
 """Core-hours of training beyond which a CPU is refused without `--force`."""
@@ -100,7 +100,7 @@ def reproduce(options: Reproduce) -> None:
         with log.experiment(name, module, cells) as experiment:
             if name in options.only:
                 try:
-                    _require_devices(cells, options.force)
+                    _require_devices(_to_run(experiment), options.force)
                     experiment.map(options.jobs, options.scheduler)
                 except UserError as error:  # the other experiments still have their say
                     failures.append(f"{name}: {error}")
@@ -150,8 +150,7 @@ def run(arguments: list[str]) -> None:
     with log.experiment(name, modules[name], [cell]) as experiment:
         experiment.map()
         results = experiment.results()
-    settings = {f.name for f in fields(cell)} - {c for c in results.table if results.table[c].nunique() > 1}
-    print(results.table.drop(columns=["cell", *settings], errors="ignore").T.to_string())
+    print(_numbers(results).astype(object).T.to_string())
     print(f"recorded in {experiment.folder}")
 
 
@@ -178,6 +177,22 @@ def _conclude(log, results, preset: str) -> None:
     log.write_report()
     print_claims(claims)
     print(f"report: {log.folder / 'report.html'}")
+
+
+def _numbers(results):
+    """What a cell found, one row per record: labels that tell its records apart, scalars, and where curves end."""
+    table, curves = results.table, results.curves
+    same = [name for name in results.labels if table[name].nunique() == 1]
+    table = table.drop(columns=["cell", *same])
+    if curves.empty:
+        return table
+    return table.join(curves.drop(columns=["cell", *results.labels]).groupby("row").last().add_suffix(", last"))
+
+
+def _to_run(experiment) -> list:
+    """The cells that are not recorded. Unlike the log's own `pending` this begins nothing."""
+    recorded = set(experiment.results().table.get("cell", ()))
+    return [cell for digest, cell in zip(experiment.hashes, experiment.cells, strict=True) if digest not in recorded]
 
 
 def _with(cell, **settings: str | None):

@@ -82,7 +82,7 @@ def to_float(x: Shaped[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
     return x.float() / 255 if x.dtype == torch.uint8 else x
 
 
-def load(name: Name, train: bool, folder: Path | None = None, download: bool | None = None) -> Images:
+def load(name: Name, train: bool, folder: str | Path | None = None, download: bool | None = None) -> Images:
     """The training or the test set of a data set.
 
     folder: the only place to look in, where given. For Fashion-MNIST one that holds the four idx files (plain or .gz)
@@ -259,10 +259,11 @@ def _cifar(name: str, train: bool, folder: Path | None, download: bool) -> Image
     try:
         with contextlib.redirect_stderr(io.StringIO()):
             loaded = dataset(root, train=train, download=download)
-    except (OSError, RuntimeError) as error:
+    except (OSError, RuntimeError) as error:  # the command line has no flag for a download
         raise UserError(
             f"no complete, undamaged {dataset.__name__} in {root / dataset.base_folder} ({_line(error)}): "
-            f"give --data-dir a folder that holds torchvision's {dataset.base_folder}, or ask for its download"
+            f"give --data-dir a folder that holds torchvision's {dataset.base_folder}, or fetch it there with "
+            f"`python -c \"import proj_heads; proj_heads.load('{name}', True, {str(root)!r}, download=True)\"`"
         ) from error
     x = torch.from_numpy(np.ascontiguousarray(loaded.data.transpose(0, 3, 1, 2)))
     origin = f"{root / dataset.base_folder}: the published {dataset.__name__}"

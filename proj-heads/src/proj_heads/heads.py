@@ -72,7 +72,7 @@ def build_head(
     for number, (before, after) in enumerate(zip(widths, widths[1:], strict=False)):
         if number and activation != "linear":
             layers.append(MODULES[activation]())
-        layers.append(nn.Linear(before, after, bias=False))
+        layers.append(nn.utils.skip_init(nn.Linear, before, after, bias=False))  # the global stream is not drawn from
         with torch.no_grad():
             layers[-1].weight.uniform_(-(before**-0.5), before**-0.5, generator=generator)
         if norm and activation != "linear":

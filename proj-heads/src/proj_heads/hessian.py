@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
@@ -24,6 +25,7 @@ from proj_heads.losses import (
     Curvature,
     Differentiated,
     NegativeCosine,
+    NoDirection,
     PerSampleLoss,
     SquaredError,
     columns,
@@ -31,7 +33,9 @@ from proj_heads.losses import (
 )
 
 FLOOR = 1e-10
-"""Eigenvalues below this share of the largest one in size count as zero (ours; rounding leaves 1e-14)."""
+"""Eigenvalues below this share of ||J||^2 ||H_L|| + ||M|| count as zero (ours; rounding leaves 1e-14 of it). A share of
+the largest eigenvalue itself would not do: where the terms of H cancel, as behind a ReLU head of which one unit is
+alive, whose output cannot turn, nothing but rounding is left, half of it negative."""
 
 _CHUNK = {"cpu": 2**22, "cuda": 2**31}
 """Bytes for the Jacobians that are held at once: what a cache holds, or a share of a GPU's memory."""
@@ -47,6 +51,8 @@ class EffectiveHessian(NamedTuple):
     """G."""
     interaction: Float[Tensor, "batch d d"]
     """M."""
+    scale: Float[Tensor, " batch"]
+    """||J||^2 ||H_L||, as `Curvature.pull_back` has it: the size of what G is the sum of."""
 
     @property
     def total(self) -> Float[Tensor, "batch d d"]:
@@ -119,7 +125,7 @@ def _closed_form(stack: AffineStack, z: Float[Tensor, "batch d"], loss: PerSampl
         # W'H_L W is W'W and a few directions: no Jacobian of the tall h is ever made
         gram, curvature = last.T @ last, curvature._replace(factors=(curvature.factors.mT @ last).mT)
     n, d = z.shape
-    result = EffectiveHessian(z.new_empty(n, d, d), z.new_zeros(n, d, d))
+    result = EffectiveHessian(z.new_empty(n, d, d), z.new_zeros(n, d, d), z.new_empty(n))
     size = max(1, _CHUNK.get(z.device.type, 2**31) // (8 * d * sum(max(a.shape[1], d) for a in [*inputs, h])))
     for start in range(0, n, size):
         rows = slice(start, start + size)
@@ -132,7 +138,8 @@ def _closed_form(stack: AffineStack, z: Float[Tensor, "batch d"], loss: PerSampl
             jacobian = slopes[-1][rows, :, None] * jacobian
         else:
             jacobian = last if jacobian is None else _after(last, slopes[-1][rows], jacobian)
-        result.metric[rows] = Curvature(*(part[rows] for part in curvature)).pull_back(jacobian, gram)
+        some = Curvature(*(part[rows] for part in curvature))
+        result.metric[rows], result.scale[rows] = some.pull_back(jacobian, gram)
     return result
 
 
@@ -152,7 +159,8 @@ def _by_autodiff(head: nn.Module, z: Float[Tensor, "batch d"], loss: PerSampleLo
     chunk = max(1, _CHUNK.get(z.device.type, 2**31) // (64 * h.numel()))
     jacobian = columns(call, z, chunk)  # (batch, k, d)
     interaction = columns(grad(lambda x: (rho * call(x)).sum()), z, chunk)
-    return EffectiveHessian(loss.curvature(h).pull_back(jacobian), interaction)
+    metric, scale = loss.curvature(h).pull_back(jacobian)
+    return EffectiveHessian(metric, interaction, scale)
 
 
 def in_float64(head: nn.Module) -> Callable[[Tensor], Tensor]:
@@ -173,7 +181,7 @@ class Spectrum(NamedTuple):
     metric_values: Float[Tensor, "batch d"]
     """Eigenvalues of G."""
     negative: Int[Tensor, " batch"]
-    """Negative eigenvalues of H (below -`FLOOR` times the largest in size)."""
+    """Negative eigenvalues of H, beyond rounding (`FLOOR`)."""
     metric_negative: Int[Tensor, " batch"]
     """Those of G: what is negative through the loss alone, whatever the head is."""
     share: Float[Tensor, " batch"]
@@ -189,17 +197,23 @@ def spectrum(hessian: EffectiveHessian, floor: float = FLOOR) -> Spectrum:
     The bare sign of the lowest eigenvalue tells nothing under a cosine loss, which makes it negative for every head;
     `negative - metric_negative`, or the squared error on the same outputs, does.
     """
-    total, metric = hessian.total, hessian.metric
-    values, metric_values = torch.linalg.eigvalsh(total), torch.linalg.eigvalsh(metric)
-    size = torch.linalg.matrix_norm(total)
-    share = torch.where(size > 0, torch.linalg.matrix_norm(hessian.interaction) / size, 0.0)
-    counts = (count_negative(v, floor) for v in (values, metric_values))
-    return Spectrum(values, metric_values, *counts, share, critical_residual(metric, hessian.interaction, floor))
+    total, metric, interaction = hessian.total, hessian.metric, hessian.interaction
+    values, (metric_values, vectors) = torch.linalg.eigvalsh(total), torch.linalg.eigh(metric)
+    least = floor * hessian.scale
+    size, part = torch.linalg.matrix_norm(total), torch.linalg.matrix_norm(interaction)
+    return Spectrum(
+        values,
+        metric_values,
+        negative=count_negative(values, least + floor * part),
+        metric_negative=count_negative(metric_values, least),
+        share=torch.where(size > 0, part / size, 0.0),
+        critical=_critical_residuals(metric_values, vectors, interaction, least, floor),
+    )
 
 
-def count_negative(values: Float[Tensor, "*batch d"], floor: float = FLOOR) -> Int[Tensor, "*batch"]:
-    """How many eigenvalues are below -floor times the largest in size."""
-    return (values < -floor * values.abs().amax(-1, keepdim=True)).sum(-1)
+def count_negative(values: Float[Tensor, "*batch d"], least: Float[Tensor, "*batch"]) -> Int[Tensor, "*batch"]:
+    """How many eigenvalues are below -least, the size of what rounding leaves."""
+    return (values < -least[..., None]).sum(-1)
 
 
 @torch.no_grad()
@@ -211,20 +225,30 @@ def critical_residual(
     For G > 0 it is -1 / lambda_min(G^{-1/2} M G^{-1/2}), infinite where that is not negative: "generic" instability in
     theorem 4.1 means a residual above t*. On a kernel of G (k < d, say) M alone decides: 0 where it has a negative
     direction there, or one that couples to the rest; else the kernel is eliminated (Schur complement). 0 where G itself
-    has a negative eigenvalue.
+    has a negative eigenvalue. Eigenvalues of G below `floor` times the largest count as zero (in `spectrum`: as there).
     """
     values, vectors = torch.linalg.eigh(metric)
-    found = [_critical(*sample, floor) for sample in zip(values, vectors, interaction, strict=True)]
-    return torch.tensor(found, dtype=metric.dtype, device=metric.device)
+    return _critical_residuals(values, vectors, interaction, floor * values.abs().amax(-1), floor)
 
 
-def _critical(values: Tensor, vectors: Tensor, interaction: Tensor, floor: float) -> float:
-    size, coupling = values.abs().max(), torch.linalg.matrix_norm(interaction)
-    if values[0] < -floor * size:
+def _critical_residuals(
+    values: Float[Tensor, "batch d"],
+    vectors: Float[Tensor, "batch d d"],
+    interaction: Float[Tensor, "batch d d"],
+    least: Float[Tensor, " batch"],
+    floor: float,
+) -> Float[Tensor, " batch"]:
+    found = [_critical(*sample, floor) for sample in zip(values, vectors, interaction, least, strict=True)]
+    return values.new_tensor(found)
+
+
+def _critical(values: Tensor, vectors: Tensor, interaction: Tensor, least: Tensor, floor: float) -> float:
+    coupling = torch.linalg.matrix_norm(interaction)
+    if values[0] < -least:
         return 0.0
     if coupling == 0:
         return float("inf")
-    positive = values > floor * size
+    positive = values > least
     scaled, kernel = vectors[:, positive] / values[positive].sqrt(), vectors[:, ~positive]
     reduced = scaled.T @ interaction @ scaled
     if kernel.shape[1]:
@@ -277,8 +301,9 @@ class HessianProbe:
         self, step: int, z: Float[Tensor, "batch d"], target: Float[Tensor, "batch k"]
     ) -> dict[str, float | int]:
         """Means over the samples, per reading: `negative`, `metric_negative`, `lowest`, `highest` (eigenvalues),
-        `share` (||M|| / ||H||) and `critical` (the median of t*), named "<reading>_<quantity>"; appended to `history`.
-        All NaN where H is not finite, because training has diverged.
+        `share` (||M|| / ||H||) and `critical` (the median of t*, of an even number the mean of the middle two), named
+        "<reading>_<quantity>"; appended to `history`. All NaN where H is not finite, because training has diverged, or
+        where there is none: under the cosine, for an output or a target that is zero.
         """
         z, target = z[: self.samples].detach(), target[: self.samples].detach()
         found: dict[str, float | int] = {"step": step}
@@ -286,7 +311,10 @@ class HessianProbe:
         try:
             self.head.eval()
             for name, loss in self.readings.items():
-                quantities = _summary(effective_hessian(self.head, z, loss(target)), self.floor)
+                try:
+                    quantities = _summary(effective_hessian(self.head, z, loss(target)), self.floor)
+                except NoDirection:
+                    quantities = dict.fromkeys(_QUANTITIES, float("nan"))
                 found |= {f"{name}_{quantity}": value for quantity, value in quantities.items()}
         finally:
             for part, training in modes:
@@ -295,9 +323,12 @@ class HessianProbe:
         return found
 
 
+_QUANTITIES = ("negative", "metric_negative", "lowest", "highest", "share", "critical")
+
+
 def _summary(hessian: EffectiveHessian, floor: float) -> dict[str, float]:
     if not hessian.total.isfinite().all():
-        return dict.fromkeys(("negative", "metric_negative", "lowest", "highest", "share", "critical"), float("nan"))
+        return dict.fromkeys(_QUANTITIES, float("nan"))
     seen = spectrum(hessian, floor)
     means = {
         "negative": seen.negative,
@@ -307,5 +338,5 @@ def _summary(hessian: EffectiveHessian, floor: float) -> dict[str, float]:
         "share": seen.share,
     }
     return {name: float(values.double().mean()) for name, values in means.items()} | {
-        "critical": float(seen.critical.median())
+        "critical": float(np.median(seen.critical.cpu()))
     }

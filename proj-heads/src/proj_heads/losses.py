@@ -14,6 +14,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 
+class NoDirection(ValueError):
+    """A cosine to the zero vector."""
+
+
 class Curvature(NamedTuple):
     """A symmetric matrix per sample, H = diag(diagonal) + factors core factors'."""
 
@@ -29,10 +33,13 @@ class Curvature(NamedTuple):
 
     def pull_back(
         self, jacobian: Float[Tensor, "*batch k d"], gram: Float[Tensor, "k k"] | None = None
-    ) -> Float[Tensor, "_ d d"]:
-        """J'HJ for each sample; `jacobian` is (k, d) when all share it, else (batch, k, d).
+    ) -> tuple[Float[Tensor, "_ d d"], Float[Tensor, " _"]]:
+        """J'HJ for each sample, and the size of what it is the sum of; `jacobian` is (k, d) when all share it, else
+        (batch, k, d).
 
         `gram` K stands in for the identity whose multiple the diagonal is: J'(diagonal K + factors core factors')J.
+        The size, ||J' diagonal J|| + ||J' factors||^2 ||core|| (Frobenius), is ||J||^2 ||H|| up to a small factor.
+        Rounding is relative to it, also where the terms cancel.
         """
         if self.diagonal.shape[1] == 1:
             inner = jacobian if gram is None else gram @ jacobian
@@ -41,7 +48,8 @@ class Curvature(NamedTuple):
         else:
             bulk = congruence(jacobian, self.diagonal)
         low = jacobian.mT @ self.factors  # (batch, d, q)
-        return bulk + low @ self.core @ low.mT
+        bulk_size, low_size, core_size = map(torch.linalg.matrix_norm, (bulk, low, self.core))
+        return bulk + low @ self.core @ low.mT, bulk_size + low_size**2 * core_size
 
 
 def congruence(matrix: Float[Tensor, "*batch m d"], weights: Float[Tensor, "batch m"]) -> Float[Tensor, "batch d d"]:
@@ -153,7 +161,9 @@ class NegativeCosine(_Dense):
         target = _matched(self.target, h)
         norm, length = h.norm(dim=1, keepdim=True), target.norm(dim=1, keepdim=True)
         if not (norm.all() and length.all()):
-            raise ValueError("an output or a target is the zero vector, which has no direction: no cosine to it exists")
+            raise NoDirection(
+                "an output or a target is the zero vector, which has no direction: no cosine to it exists"
+            )
         return h / norm, target / length, norm
 
 

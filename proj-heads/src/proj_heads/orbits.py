@@ -132,7 +132,7 @@ class ClassOrbit(NamedTuple):
     """Distances between classes against those within orbits."""
 
     ratio: float
-    """D_inter / D_intra; large where augmentation matters little and the class much."""
+    """D_inter / D_intra; large where augmentation matters little and the class much, NaN where no point moves."""
     inter: float
     """Mean distance between the centres of two classes (mean of all their points)."""
     intra: float
@@ -150,7 +150,7 @@ def class_orbit_ratio(
         raise ValueError(f"{len(points)} step(s) of {len(labels.unique())} class(es); give at least 2 of each")
     centres = torch.stack([points[:, labels == label].mean((0, 1)) for label in labels.unique()])
     inter, intra = _mean_distance(centres[None]), _mean_distance(points.transpose(0, 1))
-    return ClassOrbit(inter / intra, inter, intra)
+    return ClassOrbit(inter / intra if intra else float("nan"), inter, intra)
 
 
 def _mean_distance(sets: Float[Tensor, "sets points dim"]) -> float:

@@ -41,6 +41,12 @@ class Pretrained(NamedTuple):
     head: nn.Module
     losses: Float[Tensor, " steps"]
 
+    @property
+    def diverged(self) -> bool:
+        """Whether a loss, a weight or a statistic of a batch norm is infinite or NaN."""
+        state = [*self.backbone.state_dict().values(), *self.head.state_dict().values()]
+        return not all(values.isfinite().all() for values in (self.losses, *state))
+
 
 def networks(recipe: Recipe, image: tuple[int, int, int], seed: int) -> Networks:
     """Freshly initialised networks for images of (channels, height, width)."""
@@ -90,6 +96,8 @@ def pretrain(
         raise ValueError(f"batch = {recipe.batch} of {len(images)} images; choose a smaller batch")
     nets = Networks(*(part.to(device).train() for part in networks(recipe, tuple(images.shape[1:]), seed)))
     images = images.to(device)
+    if images.is_cuda:
+        nets.backbone.to(memory_format=torch.channels_last)
     objective = _OBJECTIVES[recipe.objective](recipe, nets)
     views = (
         Views.simsiam(images.shape[-1])
@@ -108,8 +116,7 @@ def pretrain(
         if watch is not None:
             watch(step, nets)
         pair = views(to_float(images[rows.to(device)]), draws)
-        with torch.autocast("cuda", torch.bfloat16, enabled=images.is_cuda):
-            loss = objective.loss(pair)
+        loss = objective.loss(pair)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -131,6 +138,14 @@ def _batches(n: int, recipe: Recipe, order: torch.Generator):
             step += 1
 
 
+def _through(x: Tensor, *networks: nn.Module) -> Float[Tensor, "n k"]:
+    """x through one network after the other; on a GPU in bfloat16, and handed on in float32."""
+    with torch.autocast("cuda", torch.bfloat16, enabled=x.is_cuda):
+        for network in networks:
+            x = network(x)
+    return x.float()
+
+
 class _Objective:
     """Loss of a pair of views; what happens after a step; which networks are the result."""
 
@@ -139,7 +154,7 @@ class _Objective:
 
     def outputs(self, pair: Float[Tensor, "2 n channels height width"]) -> tuple[Tensor, Tensor]:
         """h of both views, which go through the networks one after the other: batch norms see one view at a time."""
-        return tuple(self.nets.head(self.nets.backbone(view)).float() for view in pair)
+        return tuple(_through(view, self.nets.backbone, self.nets.head) for view in pair)
 
     def loss(self, pair) -> Float[Tensor, ""]:
         raise NotImplementedError
@@ -161,7 +176,7 @@ class _SimSiam(_Objective):
         from lightly.loss import NegativeCosineSimilarity
 
         h1, h2 = self.outputs(pair)
-        p1, p2 = (self.nets.predictor(h).float() for h in (h1, h2))
+        p1, p2 = (_through(h, self.nets.predictor) for h in (h1, h2))
         criterion = NegativeCosineSimilarity()
         return (criterion(p1, h2.detach()) + criterion(p2, h1.detach())) / 2
 
@@ -191,7 +206,7 @@ class _DINO(_Objective):
 
     def loss(self, pair):
         with torch.no_grad():
-            teacher = [self.teacher.head(self.teacher.backbone(view)).float() for view in pair]
+            teacher = [_through(view, self.teacher.backbone, self.teacher.head) for view in pair]
         return self.criterion(teacher, list(self.outputs(pair)))
 
     @torch.no_grad()
@@ -208,7 +223,8 @@ class _DINO(_Objective):
 
 def _copy(recipe: Recipe, nets: Networks) -> Networks:
     """A copy that is not trained. lightly's DINO head cannot be deep-copied: a second one is given its values."""
-    backbone, head = copy.deepcopy(nets.backbone), _lightly_head(recipe, nets.backbone.d)
+    with torch.random.fork_rng(devices=[]):  # initial values that are replaced at once
+        backbone, head = copy.deepcopy(nets.backbone), _lightly_head(recipe, nets.backbone.d)
     head.to(next(nets.backbone.parameters()).device)
     head.load_state_dict(nets.head.state_dict())
     return Networks(backbone.requires_grad_(False), head.requires_grad_(False), nn.Identity())

@@ -1,5 +1,6 @@
 """How to pretrain: settings, and nothing that needs torch."""
 
+import math
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -36,17 +37,21 @@ class Recipe:
     temperature: float = 0.1
     """tau of simclr."""
     rotation: float = 45.0
-    """Views are turned by up to so many degrees to either side."""
+    """Views are turned by up to so many degrees to either side; at most 180."""
     momentum: float = 0.996
-    """Of DINO's teacher at the start; it goes to 1 along a cosine."""
+    """Of DINO's teacher at the start, 0 <= m < 1; it goes to 1 along a cosine."""
 
     def __post_init__(self):
         for name, allowed in (("objective", Objective), ("backbone", Backbone), ("activation", Activation)):
             if getattr(self, name) not in get_args(allowed):
                 raise ValueError(f"{name} = {getattr(self, name)!r}; choose from {', '.join(get_args(allowed))}")
         for name in ("cnn_width", "depth", "alpha", "width", "predictor", "steps", "lr", "temperature"):
-            if not getattr(self, name) > 0:
+            if not 0 < getattr(self, name) < math.inf:
                 raise ValueError(f"{name} = {getattr(self, name)}; choose a number > 0")
+        if not 0 <= self.rotation <= 180:
+            raise ValueError(f"rotation = {self.rotation}; choose 0 to 180 degrees, which is a whole turn")
+        if not 0 <= self.momentum < 1:
+            raise ValueError(f"momentum = {self.momentum}; choose 0 <= momentum < 1, the teacher does not learn at 1")
         if self.batch < 2:
             raise ValueError(f"batch = {self.batch}; choose at least 2 images, there are no negatives otherwise")
         if self.objective == "dino" and self.width < 4:

@@ -63,13 +63,15 @@ def representation_std(u: Float[Tensor, "m k *batch"]) -> Float[Tensor, " m"]:
 def covariance_spectrum(u: Float[Tensor, "m k *batch"]) -> Float[Tensor, "m r"]:
     """Eigenvalues (ascending) of the covariance of n vectors of k numbers, r = min(n, k) of them; the others are zero.
 
-    Through the Gram matrix where n < k. At most n - 1 are not zero. float64.
+    Through the Gram matrix where n < k. At most n - 1 are not zero. float64. NaN where the vectors are not finite.
     """
     centred = u.flatten(2).double()
     centred = centred - centred.mean(2, keepdim=True)
     k, n = centred.shape[1:]
     square = centred.mT @ centred if n < k else centred @ centred.mT
-    return torch.linalg.eigvalsh(square / (n - 1)).clamp_min(0)
+    known = square.isfinite().flatten(1).all(1)[:, None]
+    spectrum = torch.linalg.eigvalsh(torch.where(known[..., None], square / (n - 1), 0.0)).clamp_min(0)
+    return torch.where(known, spectrum, torch.nan)
 
 
 def condition_number(spectrum: Float[Tensor, "m r"], k: int, n: int) -> Float[Tensor, " m"]:

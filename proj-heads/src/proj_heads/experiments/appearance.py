@@ -1,7 +1,10 @@
-"""One name and one colour per activation, objective, probe and place, the same in every figure."""
+"""What the figures of pretrained pairs share: one name and one colour per activation, objective, probe and place, which
+rows are drawn, and how means are.
+"""
 
 from __future__ import annotations
 
+import matplotlib
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -49,6 +52,11 @@ BACKBONES = {"small_cnn": "small CNN", "resnet18_cifar": "ResNet-18", "vit_tiny"
 DATA = {"fashion-mnist": "Fashion-MNIST", "digits": "digits", "cifar10": "CIFAR-10", "cifar100": "CIFAR-100"}
 REFERENCE = {"color": "black", "linewidth": 0.8}
 """Style of the line at 1 or 0."""
+PUBLISHED = {"color": "black", "markerfacecolor": "white", "markersize": 5, "linestyle": "none"}
+"""Style of the authors' numbers."""
+SEEDS = "Means over seeds with 95 % t-intervals, one pale dot per seed."
+STANDARD = {"activation": "relu", "depth": 2, "rotation": 45.0}
+"""SimCLR's settings where nothing else is said: the authors'."""
 
 
 def place_label(place: str) -> str:
@@ -86,6 +94,33 @@ def nearest(table: pd.DataFrame, **wanted) -> pd.DataFrame:
     return table
 
 
+def standard(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Objective -> its rows; of SimCLR those of the standard head and range, or the nearest that there is."""
+    found = {name: table[table["objective"] == name] for name in OBJECTIVES}
+    return {name: nearest(rows, **STANDARD) if name == "simclr" else rows for name, rows in found.items() if len(rows)}
+
+
+def heads(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Name of a head -> its rows, at the standard range: SimCLR's by activation and depth, then the others."""
+    table = table[table["rotation"] == nearest(table, rotation=STANDARD["rotation"])["rotation"].iloc[0]]
+    order = table.assign(
+        place=[list(OBJECTIVES).index(name) for name in table["objective"]],
+        kind=[list(ACTIVATIONS).index(name) for name in table["activation"]],
+    ).sort_values(["place", "kind", "depth", "seed"])
+    return dict(iter(order.groupby(order.apply(head_label, axis=1), sort=False)))
+
+
+def by_depth(table: pd.DataFrame) -> dict[int, pd.DataFrame]:
+    """Depth -> rows of SimCLR's Swish heads at the standard range, or of the nearest that there are."""
+    rows = nearest(table, objective="simclr", activation="swish", rotation=STANDARD["rotation"])
+    return {int(depth): part for depth, part in rows.groupby("depth")}
+
+
+def gap(rows: pd.DataFrame, column: str) -> pd.Series:
+    """Accuracy on z minus accuracy on h, points."""
+    return rows[f"{column}_z"].astype(float) - rows[f"{column}_h"].astype(float)
+
+
 def numbers(values) -> np.ndarray:
     """The values that were measured."""
     return pd.Series(values, dtype=float).dropna().to_numpy()
@@ -112,3 +147,18 @@ def interval_points(ax: Axes, place, samples: list, color: str, style: str = "o"
             beside = offset_copy(ax.transData, fig=ax.figure, x=3, units="points")
             ax.plot(np.full(len(held), x), held, "o", color=color, alpha=0.45, markersize=1.8, markeredgewidth=0,
                     transform=beside)  # fmt: skip
+
+
+def plain_ticks(ax: Axes) -> None:
+    """Log axis whose labels are plain numbers, as fine as its range allows; call it when everything is drawn."""
+    low, high = ax.get_ylim()
+    if high / low < 2:
+        ticks = matplotlib.ticker.MaxNLocator(5).tick_values(low, high)
+    else:
+        steps = (1, 1.5, 2, 3, 5, 7) if high / low < 8 else (1, 2, 5) if high / low < 300 else (1,)
+        powers = range(int(np.floor(np.log10(low))), int(np.ceil(np.log10(high))) + 1)
+        ticks = [step * 10.0**power for power in powers for step in steps]
+    ax.set_yticks([tick for tick in ticks if low <= tick <= high])
+    ax.yaxis.set_major_formatter("{x:g}")
+    ax.yaxis.set_minor_locator(matplotlib.ticker.NullLocator())
+    ax.set_ylim(low, high)

@@ -25,7 +25,6 @@ import numpy as np
 
 from proj_heads.experiments.checked import require_positive
 from proj_heads.experiments.pretrained import images
-from repro_shared import UserError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -44,6 +43,8 @@ EPOCH = 100
 """Steps at either end whose mean std makes the published ratio (there: epochs of 97 steps)."""
 SIDE = 14
 """Pixels along a side of a view."""
+VIEWS_A_SECOND = 150_000
+"""Forward and backward, of all members together, on one core of the machine that the committed results are of."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,10 @@ class Config:
             raise ValueError(f"batch = {self.batch}; choose at least 2 images")
         require_seeds(self)
 
+    def cpu_hours(self) -> float:
+        """About how long training takes on one core, at the default widths."""
+        return 2 * len(self.seeds) * self.steps * self.batch / VIEWS_A_SECOND / 3600
+
 
 def require_seeds(cell) -> None:
     """Raise a ValueError unless there are seeds, different ones and none below 0."""
@@ -101,8 +106,6 @@ def run(cell: Config, scratch: Path) -> list[dict]:
     from proj_heads.stacked import MemberViews, Stack, train
 
     data, _ = images(cell)
-    if cell.batch > len(data):
-        raise UserError(f"batch = {cell.batch}, but {cell.data} has {len(data)} images; choose a smaller batch")
     views = MemberViews(data.x, cell.seeds, cell.batch, SIDE, cell.device)
     stack = Stack(_members(cell, views), cell.lr, every=cell.every, device=cell.device)
     train(stack, views, cell.steps)
@@ -153,11 +156,12 @@ def _members(cell: Config, views) -> list:
 
 def spread(step: np.ndarray, std: np.ndarray, k: int) -> dict:
     """What became of the std of unit outputs along a run, by the rules at the head of the module. `ever_escaped` and
-    `escape_step` are of the first time that it was more than ten times the least until then, kept or not.
+    `escape_step` are of the first time that it was more than ten times the least until then, kept or not. A run that
+    diverges has none of these numbers: it did not escape, nor did it stay.
     """
     start, least, end = float(std[0]), float(std.min()), float(std[-1])
     risen = np.flatnonzero(std > ESCAPE * np.minimum.accumulate(std))
-    return {
+    found = {
         "std_start": start,
         "std_min": least,
         "std_min_step": int(step[std.argmin()]),
@@ -174,6 +178,7 @@ def spread(step: np.ndarray, std: np.ndarray, k: int) -> dict:
         "ever_escaped": len(risen) > 0,
         "escape_step": int(step[risen[0]]) if len(risen) else None,
     }  # fmt: skip
+    return found if np.isfinite(std).all() else dict.fromkeys(found)
 
 
 def correlations(own: dict[str, np.ndarray]) -> dict:

@@ -27,7 +27,6 @@ import numpy as np
 from proj_heads.experiments.checked import require_positive
 from proj_heads.experiments.collapse import ESCAPE, Activation, Data, require_seeds
 from proj_heads.experiments.pretrained import images
-from repro_shared import UserError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -149,8 +148,6 @@ def _batch(cell: Config):
     from proj_heads.stacked import MemberViews
 
     data, _ = images(cell)
-    if cell.batch > len(data):
-        raise UserError(f"batch = {cell.batch}, but {cell.data} has {len(data)} images; choose a smaller batch")
     x = next(MemberViews(data.x, cell.seeds, cell.batch, SIDE)).double()
     flat = x.flatten(2)
     mean, std = flat.mean(2), flat.std(2).clamp_min(1e-6)  # a pixel that is always black stays 0
@@ -220,7 +217,7 @@ def _cells(**settings) -> list[Config]:
 
 
 PRESETS: dict[str, list[Config]] = {
-    "smoke": _cells(data="digits", time=2.0, points=12, batch=8, width=16, seeds=(0, 1), descent=(0.5,)),
+    "smoke": _cells(data="digits", time=2.0, points=12, batch=8, width=16, seeds=(0, 1), descent=(0.5,), limit=1_000),
     "default": _cells(),
     "paper": _cells(time=2_000.0, limit=2_000_000, seeds=tuple(range(16))),
 }

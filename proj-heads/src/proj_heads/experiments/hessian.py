@@ -10,11 +10,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from proj_heads.experiments.pretrained import Pretraining, images
+from repro_shared import UserError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -24,6 +25,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Config(Pretraining):
+    objective: Literal["simsiam"] = "simsiam"
+    """The only one with the predictor that is measured here."""
+    norm: bool = False
+    """Batch norms in the head and predictor, which are measured with their running statistics."""
+    alpha: float = 0.1
+    """Factor on the head's initial linear maps: the authors' "collapsed" start; 1 is the ordinary one."""
+    steps: int = 600
+    batch: int = 128
+    """Images a step, of which there are two views; as many test images are looked at."""
+    lr: float = 0.05
+    """SGD's; momentum .9, no weight decay."""
     every: int = 30
     """Steps between two measurements."""
     samples: int = 32
@@ -41,7 +53,7 @@ class Config(Pretraining):
 
 def run(cell: Config, scratch: Path) -> list[dict]:
     """One record: curves over `step` of the probe's quantities for both readings, and of the standard deviation and the
-    largest covariance eigenvalue of the unit backbone outputs.
+    largest covariance eigenvalue of the unit backbone outputs; NaN from where training has `diverged`.
     """
     import torch
 
@@ -55,6 +67,8 @@ def run(cell: Config, scratch: Path) -> list[dict]:
     from proj_heads.stacked import covariance_spectrum, representation_std
 
     train, test = images(cell)
+    if cell.batch > len(test):
+        raise UserError(f"batch = {cell.batch}, but {cell.data} has {len(test)} test images; choose a smaller batch")
     view = Views.simsiam(train.x.shape[-1])
     pair = view(to_float(test.x[: cell.batch]), generator(cell.seed, "probe")).to(cell.device)
     measured = []
@@ -75,14 +89,15 @@ def run(cell: Config, scratch: Path) -> list[dict]:
     trained = pretrain(train.x, cell, cell.seed, cell.device, watch)
     names = [name for name in measured[0] if name != "step"]
     curves = {name: np.array([entry[name] for entry in measured], dtype=float) for name in names}
-    return [{"step": np.array([entry["step"] for entry in measured]), "d": trained.backbone.d, **curves}]
+    steps = np.array([entry["step"] for entry in measured])
+    return [{"step": steps, "d": trained.backbone.d, "diverged": trained.diverged, **curves}]
 
 
 def _seeds(count: int, *cells: Config) -> list[Config]:
     return [replace(cell, seed=seed) for cell in cells for seed in range(count)]
 
 
-_BASE = Config(objective="simsiam", norm=False, alpha=0.1, steps=600, batch=128, lr=0.05)
+_BASE = Config()
 _HEADS = [replace(_BASE, activation=name) for name in ("linear", "relu", "gelu", "swish")]
 _NORMAL = replace(_BASE, activation="swish", alpha=1.0)
 _PUBLISHED = replace(

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from proj_heads.experiments.checked import require_seed
 from proj_heads.recipe import Recipe
+from repro_shared import UserError
 
 if TYPE_CHECKING:
     from proj_heads.data import Images
@@ -37,8 +39,17 @@ class Pretraining(Recipe):
 
 
 def images(cell) -> tuple[Images, Images]:
-    """Training and test set of the cell's data."""
+    """Training and test set of the cell's data; `UserError` where the training set has no whole batch."""
+    folder = Path(os.environ[DATA_FOLDER]) if os.environ.get(DATA_FOLDER) else None
+    train, test = _loaded(cell.data, folder)
+    if cell.batch > len(train):
+        raise UserError(f"batch = {cell.batch}, but {cell.data} has {len(train)} images; choose a smaller batch")
+    return train, test
+
+
+@lru_cache(maxsize=1)
+def _loaded(name: str, folder: Path | None) -> tuple[Images, Images]:
+    """Unpacked and checked once per worker, not for each of its cells: .3 s. Nobody changes the images."""
     from proj_heads.data import load
 
-    folder = Path(os.environ[DATA_FOLDER]) if os.environ.get(DATA_FOLDER) else None
-    return load(cell.data, True, folder), load(cell.data, False, folder)
+    return load(name, True, folder), load(name, False, folder)

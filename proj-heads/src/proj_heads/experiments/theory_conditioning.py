@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -215,8 +216,8 @@ def invariance(cell: Config) -> list[dict]:
         records.append({
             "activation": activation,
             "along": float(conditioning.metric_along(found.metric, orbit.tangent).abs().max()),
-            "across": float(conditioning.metric_along(found.metric, across).median()),
-            "interaction_along": float((along.abs() / average).median()),
+            "across": float(np.median(conditioning.metric_along(found.metric, across))),
+            "interaction_along": float(np.median(along.abs() / average)),
             "interaction_error": float(((along + (slope * orbit.acceleration).sum(1)).abs() / average).max()),
         })  # fmt: skip
     return records

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -93,7 +94,7 @@ def hessian(cell: Config) -> list[dict]:
                 "lowest": float(seen.values[:, 0].mean()),
                 "highest": float(seen.values[:, -1].mean()),
                 "below_zero": float((seen.negative > 0).double().mean()),
-                "critical": float(seen.critical.median()),
+                "critical": float(np.median(seen.critical)),
                 "values": seen.values[0].numpy(),
                 "metric_values": seen.metric_values[0].numpy(),
             })  # fmt: skip
@@ -120,9 +121,8 @@ def critical(cell: Config) -> list[dict]:
         for k in cell.outputs:
             head = draws.head(activation, cell.d, cell.width, k)
             residual = nn.functional.normalize(draws.normal(f"residual {k}", cell.samples, k))
-            metric, interaction = effective_hessian(head, z, SquaredError(head(z).detach() - residual))
-            seen = spectrum(effective_hessian(head, z, SquaredError(head(z).detach() - residual)))
-            t = seen.critical
+            found = effective_hessian(head, z, SquaredError(head(z).detach() - residual))
+            metric, interaction, t = found.metric, found.interaction, spectrum(found).critical
             kept = t.isfinite() & (t > 0)
             size = torch.linalg.eigvalsh(metric)[kept, -1]
             below, at, above = (
@@ -135,7 +135,7 @@ def critical(cell: Config) -> list[dict]:
                 "zero": float((t == 0).double().mean()),
                 "infinite": float(t.isinf().double().mean()),
                 "finite": int(kept.sum()),
-                "median": float(t.median()),
+                "median": float(np.median(t)),
                 "least": float(t.min()),
                 "error": float(at.abs().max()) if kept.any() else 0.0,
                 "separates": float(((below > 0) & (above < 0)).double().mean()) if kept.any() else 1.0,

@@ -186,7 +186,8 @@ def _numbers(results):
     table = table.drop(columns=["cell", *same])
     if curves.empty:
         return table
-    return table.join(curves.drop(columns=["cell", *results.labels]).groupby("row").last().add_suffix(", last"))
+    ends = curves.groupby("row").tail(1).set_index("row").drop(columns=["cell", *results.labels])
+    return table.join(ends.add_suffix(", last"))
 
 
 def _to_run(experiment) -> list:

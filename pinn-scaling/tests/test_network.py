@@ -127,3 +127,24 @@ def test_the_parameters_decide_the_precision():
         parameters, z = network(dtype=dtype)
         found = jax.jit(jax.value_and_grad(lambda p, z=z: derivatives(p, z, ("u", "u_xxx")).u_xxx.sum()))(parameters)
         assert {leaf.dtype for leaf in jax.tree.leaves(found)} == {jnp.dtype(dtype)}
+
+
+def test_a_seed_gives_the_same_network_in_both_precisions_and_another_seed_another_one():
+    single = initialise(jax.random.key(3), 16, DOMAIN, law="spread")
+    double = initialise(jax.random.key(3), 16, DOMAIN, law="spread", dtype=jnp.float64)
+    assert {leaf.dtype.name for leaf in single} == {"float32"} and {leaf.dtype.name for leaf in double} == {"float64"}
+    for a, b in zip(single, double, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5)
+    assert not np.allclose(single.v, initialise(jax.random.key(4), 16, DOMAIN, law="spread").v)
+
+
+def test_mistakes_are_named(unchecked):
+    key = jax.random.key(0)
+    with pytest.raises(ValueError, match="one neuron or more"):
+        initialise(key, 0, DOMAIN)
+    with pytest.raises(ValueError, match="'sine' is unknown: choose from tanh, relu"):
+        initialise(key, 4, DOMAIN, activation="sine")
+    with pytest.raises(ValueError, match="choose from published, spread"):
+        initialise(key, 4, DOMAIN, law="he")
+    with jax.enable_x64(False), pytest.raises(ValueError, match="float64 is needed here but disabled"):
+        initialise(key, 4, DOMAIN, dtype=jnp.float64)

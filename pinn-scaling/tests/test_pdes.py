@@ -72,8 +72,9 @@ def test_solutions_leave_no_residual(name):
     pde = PDES[name]
     z = jnp.asarray(grid(pde, 7, 41)).reshape(-1, len(pde.domain))
     z = z[z[:, 0] > 0] if name == "burgers" else z  # its formula has no derivatives at t = 0
+    residual = jax.jit(lambda kappa: pde.residual(on_truth(pde, z, kappa), z, kappa))
     for kappa in pde.kappas:
-        assert float(jnp.abs(pde.residual(on_truth(pde, z, kappa), z, kappa)).max()) < 1e-10
+        assert float(jnp.abs(residual(kappa)).max()) < 1e-10
 
 
 def test_the_published_kdv_solution_is_none():
@@ -144,7 +145,7 @@ def test_single_precision_stays_single(name):
     parameters = initialise(jax.random.key(0), 4, pde.domain)
     points = draw(jax.random.key(1), pde, COUNTS)
     kappa = jnp.float32(pde.kappas[-1])
-    found = loss_and_gradient(pde, parameters, points, kappa)
+    found = jax.eval_shape(lambda *given: loss_and_gradient(pde, *given), parameters, points, kappa)
     assert {leaf.dtype for leaf in jax.tree.leaves(found)} == {jnp.dtype("float32")}
     assert pde.truth(points.interior, kappa).dtype == jnp.float32
     d = derivatives(parameters, points.interior, pde.derivatives)
@@ -158,3 +159,13 @@ def test_errors_of_constants_are_those_of_the_fact_sheet():
         truth = pde.truth(z, kappa)
         assert float(relative_error(jnp.full_like(truth, jnp.pi), truth)) == pytest.approx(error, abs=5e-5)
         assert float(relative_error(jnp.zeros_like(truth), truth)) == 1.0
+
+
+def test_kappa_out_of_range_is_refused_with_the_range():
+    with pytest.raises(ValueError, match="kappa = 40 is out of range for kdv: choose 0.01 <= kappa <= 18"):
+        PDES["kdv"].checked(40.0)
+    for kappa in (2.0, -1.0, float("nan"), float("inf")):
+        with pytest.raises(ValueError, match="out of range"):
+            PDES["poisson"].checked(kappa)
+    for pde in PDES.values():
+        assert [pde.checked(kappa) for kappa in pde.kappas] == list(pde.kappas) == sorted(pde.kappas)

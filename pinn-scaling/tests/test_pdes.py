@@ -15,6 +15,7 @@ from pinn_scaling.loss import loss_and_gradient
 from pinn_scaling.measures import grid, published_grid, relative_error
 from pinn_scaling.network import Parameters, derivatives, initialise
 from pinn_scaling.pdes import PDES, Derivatives
+from pinn_scaling.pdes.base import sine
 from pinn_scaling.points import Counts, draw
 
 COUNTS = Counts(24, 12, 8)
@@ -169,3 +170,10 @@ def test_kappa_out_of_range_is_refused_with_the_range():
             PDES["poisson"].checked(kappa)
     for pde in PDES.values():
         assert [pde.checked(kappa) for kappa in pde.kappas] == list(pde.kappas) == sorted(pde.kappas)
+
+
+def test_the_sine_of_single_precision_is_one_and_so_is_its_slope():
+    x = np.linspace(-20, 20, 100001, dtype=np.float32)
+    np.testing.assert_allclose(sine(jnp.asarray(x)), np.sin(x.astype(float)), atol=1e-6)
+    np.testing.assert_allclose(jax.vmap(jax.grad(sine))(jnp.asarray(x)), np.cos(x.astype(float)), atol=2e-6)
+    np.testing.assert_array_equal(sine(jnp.asarray(x, float)), jnp.sin(jnp.asarray(x, float)))

@@ -15,7 +15,7 @@ def test_counts_are_the_published_ones():
     assert published_counts(kdv, 16) == (160, 16, 10)  # at least ten of each
     assert published_counts(kdv, 256) == (2560, 256, 64)
     assert published_counts(poisson, 16).interior == 320
-    assert dense_counts(16) == (1000, 100, 50) and dense_counts(256) == (5120, 512, 256)
+    assert dense_counts(16) == (4000, 400, 200) and dense_counts(256) == (5120, 512, 256)
 
 
 def test_points_are_where_they_should_be_and_uniform_there():

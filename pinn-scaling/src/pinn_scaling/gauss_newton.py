@@ -15,7 +15,8 @@ from jaxtyping import Array, Float
 Residual = Callable[[Float[Array, " P"]], Float[Array, " rows"]]
 Jacobian = Callable[[Float[Array, " P"]], Float[Array, "rows P"]]
 
-DAMPING, LEAST_DAMPING = 1e-2, 1e-16
+DAMPING, LEAST_DAMPING, MOST_DAMPING = 1e-2, 1e-16, 1e12
+"""At the start, and its bounds; beyond the upper one steps are lost to rounding, and the method has ended."""
 EASE, TIGHTEN, TRIES = 3, 4, 15
 """The damping is divided by EASE after a step that helped, and multiplied by TIGHTEN after each that did not."""
 
@@ -62,7 +63,8 @@ def levenberg_marquardt(
             return jnp.where(better, trial, theta), jnp.where(better, trial_loss, loss), damping, tries + 1
 
         def unsuccessful(tried):
-            return ~(tried[1] < loss) & (tried[3] < TRIES)
+            _, tried_loss, damping, tries = tried
+            return ~(tried_loss < loss) & (tries < TRIES) & (damping < MOST_DAMPING)
 
         theta, loss, damping, _ = jax.lax.while_loop(unsuccessful, attempt, (theta, loss, damping, 0))
         return (theta, loss, damping), loss

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, ArrayLike, Float
 
 from pinn_scaling.network import Activation, Parameters, derivatives, jacobian
 from pinn_scaling.pdes.base import Condition, Pde
@@ -19,18 +19,18 @@ from pinn_scaling.points import Points, at
 class Loss(NamedTuple):
     """Its three terms."""
 
-    pde: Float[Array, "*batch"]
-    bc: Float[Array, "*batch"]
-    ic: Float[Array, "*batch"]
+    pde: Float[ArrayLike, "*batch"]
+    bc: Float[ArrayLike, "*batch"]
+    ic: Float[ArrayLike, "*batch"]
 
     @property
-    def total(self) -> Float[Array, "*batch"]:
+    def total(self) -> Float[ArrayLike, "*batch"]:
         """L_pde + L_bc + L_ic."""
         return self.pde + self.bc + self.ic
 
 
 def loss_and_gradient(
-    pde: Pde, parameters: Parameters, points: Points, kappa: Float[Array, ""], activation: Activation = "tanh"
+    pde: Pde, parameters: Parameters, points: Points, kappa: Float[ArrayLike, ""], activation: Activation = "tanh"
 ) -> tuple[Loss, Parameters]:
     """The terms of the loss and the gradient of their sum.
 
@@ -55,7 +55,7 @@ def loss_and_gradient(
 
 
 def residuals(
-    pde: Pde, parameters: Parameters, points: Points, kappa: Float[Array, ""], activation: Activation = "tanh"
+    pde: Pde, parameters: Parameters, points: Points, kappa: Float[ArrayLike, ""], activation: Activation = "tanh"
 ) -> Float[Array, " rows"]:
     """r with ||r||^2 = L: every equation at every point, over the root of the number of points."""
     sites = [at(points, condition.site) for condition in pde.terms]
@@ -68,7 +68,7 @@ def residuals(
 
 
 def residual_jacobian(
-    pde: Pde, parameters: Parameters, points: Points, kappa: Float[Array, ""], activation: Activation = "tanh"
+    pde: Pde, parameters: Parameters, points: Points, kappa: Float[ArrayLike, ""], activation: Activation = "tanh"
 ) -> Float[Array, "rows P"]:
     """dr / dtheta, columns as `jax.flatten_util.ravel_pytree` has them: dF/dD by JAX, dD/dtheta in closed form."""
     sites = [at(points, condition.site) for condition in pde.terms]

@@ -5,12 +5,12 @@ Interior points are a Sobol net, scrambled anew at every step, and twice as many
 
 import jax.numpy as jnp
 
-from pinn_scaling.pdes.base import Condition, Pde
+from pinn_scaling.pdes.base import Condition, Pde, sine
 
 
 def residual(d, z, kappa):
     """u_xx + sin(pi x)."""
-    return d.u_xx + jnp.sin(jnp.pi * z[..., -1])
+    return d.u_xx + sine(jnp.pi * z[..., -1])
 
 
 def truth(z, kappa):

@@ -10,12 +10,12 @@ from functools import partial
 
 import jax.numpy as jnp
 
-from pinn_scaling.pdes.base import Condition, Pde
+from pinn_scaling.pdes.base import Condition, Pde, sine
 
 
 def residual(d, z, kappa):
     """u_tt - u_xx + kappa sin u."""
-    return d.u_tt - d.u_xx + kappa * jnp.sin(d.u)
+    return d.u_tt - d.u_xx + kappa * sine(d.u)
 
 
 def _phase(z, kappa, speed):

@@ -9,6 +9,8 @@ DEVICE ?=
 
 BIN := .venv/bin
 PAPERS := $(filter-out shared,$(patsubst %/pyproject.toml,%,$(wildcard */pyproject.toml)))
+# A paper without a command line is being built: it has tests, and nothing to reproduce yet.
+RUNNABLE := $(filter $(PAPERS),$(foreach cli,$(wildcard */src/*/cli.py),$(firstword $(subst /, ,$(cli)))))
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
@@ -40,7 +42,7 @@ $(BIN)/python:
 	$(PIP) install --no-deps -e ./shared
 	@touch $@
 
-reproduce-all: $(PAPERS:%=reproduce-%)
+reproduce-all: $(RUNNABLE:%=reproduce-%)
 reproduce-%: .venv/.%
 	$(BIN)/$* reproduce --preset $(PRESET) --jobs $(JOBS) \
 	  $(if $(SCHEDULER),--scheduler $(SCHEDULER)) $(if $(DEVICE),--device $(DEVICE))
@@ -49,7 +51,7 @@ test-all: test-shared $(PAPERS:%=test-%)
 test-%: .venv/.%
 	cd $* && ../$(BIN)/python -m pytest
 
-bench-all: $(PAPERS:%=bench-%)
+bench-all: $(RUNNABLE:%=bench-%)
 bench-%: .venv/.%
 	$(BIN)/$* bench
 

@@ -13,6 +13,7 @@ from torch import nn
 from proj_heads.augment import Views
 from proj_heads.experiments import hessian
 from proj_heads.experiments.pretrained import images
+from proj_heads.losses import NegativeCosine, SquaredError
 from proj_heads.pretraining import pretrain
 from proj_heads.seeds import generator
 
@@ -51,6 +52,7 @@ LOSSES = {
     "squared": lambda h, c: ((h - c) ** 2).sum() / 2,
     "cosine": lambda h, c: -(h @ c) / (h.norm() * c.norm()),
 }
+PARTS = {"squared": SquaredError, "cosine": NegativeCosine}  # whose sizes say what rounding is
 
 
 @pytest.mark.parametrize("activation", FUNCTIONS)
@@ -78,15 +80,14 @@ def test_curves_are_those_of_autodiff_at_every_measured_step(activation):
                 eigenvalues.append(torch.linalg.eigvalsh(total))
                 metric_eigenvalues.append(torch.linalg.eigvalsh(metric))
                 shares.append((total - metric).norm() / total.norm())
-                size = torch.linalg.matrix_norm(jacobian, 2) ** 2 * torch.linalg.matrix_norm(inner, 2)
+                parts = PARTS[reading](c[None]).curvature(head(z)[None])
+                bulk = jacobian.T @ torch.diag(parts.diagonal[0].expand(len(c))) @ jacobian
+                size = bulk.norm() + (jacobian.T @ parts.factors[0]).norm() ** 2 * parts.core[0].norm()
                 rounding.append(1e-10 * torch.stack([size + (total - metric).norm(), size]))
             found = {name: record[f"{reading}_{name}"][at] for name in ("negative", "metric_negative", "share")}
             for i, (name, values) in enumerate((("negative", eigenvalues), ("metric_negative", metric_eigenvalues))):
-                most, fewest = (  # an eigenvalue near the floor may count or not
-                    np.mean([int((v < -f * least[i]).sum()) for v, least in zip(values, rounding, strict=True)])
-                    for f in (0.1, 10)
-                )
-                assert fewest <= found[name] <= most <= fewest + 1, (reading, step, name)
+                counts = [int((v < -least[i]).sum()) for v, least in zip(values, rounding, strict=True)]
+                assert found[name] == np.mean(counts), (reading, step, name)
             assert found["share"] == pytest.approx(float(np.mean(shares)), rel=1e-5, abs=1e-12)
             lowest, highest = (np.mean([float(v[i]) for v in eigenvalues]) for i in (0, -1))
             assert record[f"{reading}_highest"][at] == pytest.approx(highest, rel=1e-6)

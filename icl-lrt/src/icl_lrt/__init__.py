@@ -7,8 +7,13 @@ Public names are loaded when first used, so importing the package is free.
 from importlib import import_module
 
 _NAMES = {
-    "model": "Architecture Transformer",
+    "checkpoints": "load load_published save",
+    "classifier": "ICLClassifier centred rescaled",
+    "comparison": "compare",
+    "model": "Transformer",
+    "recipe": "Architecture PUBLISHED REPAIRED Recipe faithful multi_query",
     "tasks": "Episodes ShiftedMean Variance flip_labels",
+    "training": "train train_seeds",
 }
 _MODULES = {name: module for module, names in _NAMES.items() for name in names.split()}
 __all__ = sorted(_MODULES)

@@ -10,16 +10,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from icl_lrt.experiments.trained import Training, trained
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-    from repro_shared.runlog import Results
 
 SHOWN = 2_000
 """Queries whose scores are kept, for the scatter plots (as published)."""
@@ -96,13 +90,6 @@ def _kernels(cell: Config, x, y, query) -> dict:
     bandwidth = kernels.choose_bandwidth(fair, x[:500], y[:500], bandwidths)
     scores = {"dot": kernels.dot_product(x, query), "fair": fair(x, query, bandwidth)}
     return {name: kernels.nadaraya_watson(score, y) for name, score in scores.items()}
-
-
-def figures(results: Results) -> dict[str, Figure]:
-    """Logit against both yardsticks, learning curves, regrets."""
-    from icl_lrt.experiments import regular_figures
-
-    return regular_figures.draw(results)
 
 
 _SEEDS = (0, 1, 2)

@@ -20,6 +20,14 @@ def unchecked(monkeypatch):
     monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def one_thread():
+    """As cells run; small tensors are slower on more threads."""
+    import torch
+
+    torch.set_num_threads(1)
+
+
 # ---- checkpoints
 
 

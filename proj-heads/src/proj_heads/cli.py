@@ -131,6 +131,7 @@ def report(options: Report) -> None:
 
 def run(arguments: list[str]) -> None:
     """`arguments`: an experiment's name and its flags. The cell is recorded under results/run like any other."""
+    from repro_shared import UserError
     from repro_shared.runlog import RunLog
 
     if "--out" in arguments:  # wherever it stands
@@ -152,6 +153,8 @@ def run(arguments: list[str]) -> None:
         results = experiment.results()
     print(_numbers(results).astype(object).T.to_string())
     print(f"recorded in {experiment.folder}")
+    if "diverged" in results.table and results.table["diverged"].any():
+        raise UserError(f"training has diverged, which is recorded in {experiment.folder}: choose a smaller --lr")
 
 
 def bench(options: Bench) -> None:

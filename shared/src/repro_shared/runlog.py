@@ -229,7 +229,7 @@ class ExperimentLog:
             **self.stamp,
             "git": git_state(Path(self.module.__file__)),
             "machine": machine(),
-            "seeds": list(dict.fromkeys(cell.seed for cell in self.cells if hasattr(cell, "seed"))),
+            "seeds": list(dict.fromkeys(seed for cell in self.cells for seed in _seeds(cell))),
             "cells": {digest: plain(cell) for digest, cell in zip(self.hashes, self.cells, strict=True)},
             "figures": before.get("figures", []) if same else [],
             "history": [*before.get("history", []), last] if same else [],  # earlier calls that made some of the cells
@@ -329,6 +329,13 @@ class ExperimentLog:
                 console.print(f"{self.name}: {done} of {total} cells", highlight=False)
 
         yield advance
+
+
+def _seeds(cell) -> tuple[int, ...]:
+    """Seeds of a cell: of a batch of members, its one, or none."""
+    if hasattr(cell, "seeds"):
+        return tuple(cell.seeds)
+    return (cell.seed,) if hasattr(cell, "seed") else ()
 
 
 def _now() -> str:

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 import numpy as np
 
 from proj_heads.experiments.checked import require_positive
-from proj_heads.experiments.collapse import ESCAPE, Activation, Data, require_seeds
+from proj_heads.experiments.collapse import ESCAPE, FRESH_SEEDS, Activation, Data, require_seeds
 from proj_heads.experiments.pretrained import images
 
 if TYPE_CHECKING:
@@ -218,7 +218,7 @@ def _cells(**settings) -> list[Config]:
 
 PRESETS: dict[str, list[Config]] = {
     "smoke": _cells(data="digits", time=2.0, points=12, batch=8, width=16, seeds=(0, 1), descent=(0.5,), limit=1_000),
-    "default": _cells(),
+    "default": _cells(seeds=FRESH_SEEDS),
     "paper": _cells(time=2_000.0, limit=2_000_000, seeds=tuple(range(16))),
 }
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from proj_heads.experiments.pretrained import Pretraining, images
+from proj_heads.experiments.pretrained import FRESH_SEEDS, Pretraining, images
 from repro_shared import UserError
 
 if TYPE_CHECKING:
@@ -93,8 +93,8 @@ def run(cell: Config, scratch: Path) -> list[dict]:
     return [{"step": steps, "d": trained.backbone.d, "diverged": trained.diverged, **curves}]
 
 
-def _seeds(count: int, *cells: Config) -> list[Config]:
-    return [replace(cell, seed=seed) for cell in cells for seed in range(count)]
+def _seeds(seeds: range, *cells: Config) -> list[Config]:
+    return [replace(cell, seed=seed) for cell in cells for seed in seeds]
 
 
 _BASE = Config()
@@ -111,9 +111,9 @@ PRESETS: dict[str, list[Config]] = {
                 samples=4)
         for name in ("relu", "swish")
     ],
-    "default": _seeds(3, *_HEADS, _NORMAL),
+    "default": _seeds(FRESH_SEEDS, *_HEADS, _NORMAL),
     "paper": _seeds(
-        3,
+        range(3),
         *(replace(_PUBLISHED, activation=name) for name in ("linear", "relu", "gelu", "swish")),
         replace(_PUBLISHED, activation="swish", alpha=1.0),
     ),

@@ -12,7 +12,6 @@ from tempfile import TemporaryDirectory
 
 import torch
 from published import Published, training
-from timing import in_turns
 
 from icl_lrt.checkpoints import load_published
 from icl_lrt.model import Transformer
@@ -20,6 +19,7 @@ from icl_lrt.recipe import PUBLISHED, Recipe, faithful, multi_query
 from icl_lrt.seeds import generator
 from icl_lrt.stacked import Stack
 from icl_lrt.training import schedule, task_of, together, train, train_seeds, training_episodes
+from repro_shared.benchmarks import entry, in_turns
 
 PUBLISHED_STEPS = 15_620
 PUBLISHED_BEST = 0.974
@@ -47,21 +47,15 @@ def labels_per_second() -> list[dict]:
     same_network()
     entries = []
     for name, recipe, target in (
-        ("32 queries behind a mask, bf16", multi_query("A"), ">= 15"),
-        ("the published network exactly, fp32", faithful("A"), ">= 2"),
+        ("32 queries behind a mask, bf16", multi_query("A"), "ratio >= 15"),
+        ("the published network exactly, fp32", faithful("A"), "ratio >= 2"),
         ("the published network, bf16", faithful("A", precision="bf16"), "none: rounds differently"),
     ):
         seconds = in_turns(a_few(ours(recipe)), a_few(training(PUBLISHED_STEPS)))
         mine, theirs = 4 * recipe.batch * recipe.queries / seconds[0], 4 * 64 / seconds[1]
-        entries.append({
-            "name": f"training, {name}",
-            "ours": mine,
-            "peer": theirs,
-            "peer_name": "nn.TransformerEncoder and DataLoader",
-            "unit": "labels/s",
-            "ratio": mine / theirs,
-            "target": target,
-        })  # fmt: skip
+        entries.append(
+            entry(f"training, {name}", mine, theirs, "nn.TransformerEncoder and DataLoader", "labels/s", target)
+        )
     return entries
 
 
@@ -92,32 +86,31 @@ def to_published_quality() -> dict:
         nonlocal looked
         if step % 50 or step < 1_200 or reached:
             return
-        now = time.perf_counter()
+        now = time.process_time()
         logits = model(x, y, query).double()
         if torch.corrcoef(torch.stack([logits.flatten(), bayes.flatten()]))[0, 1] >= PUBLISHED_BEST:
             reached.update(step=step, seconds=now - start - looked, accuracy=accuracy(logits))
-        looked += time.perf_counter() - now
+        looked += time.process_time() - now
 
     def peer() -> Callable[[], None]:
         return a_few(training(PUBLISHED_STEPS))
 
     seconds = in_turns(peer(), peer(), 3)  # before our run, which takes a minute, and after it
-    start = time.perf_counter()
+    start = time.process_time()
     train(recipe, 0, watch=watch)
     seconds += in_turns(peer(), peer(), 3)
     theirs = PUBLISHED_STEPS * sum(seconds) / len(seconds) / 4
     if not reached:
         raise RuntimeError(f"{recipe.steps} steps did not reach r = {PUBLISHED_BEST}: nothing to compare")
-    return {
-        "name": f"task A to r = {PUBLISHED_BEST} with Bayes: {reached['step']} steps, accuracy "
+    return entry(
+        f"task A to r = {PUBLISHED_BEST} with Bayes: {reached['step']} steps, accuracy "
         f"{reached['accuracy']:.3f} where Bayes has {accuracy(bayes):.3f} (published: .785 where it has .791)",
-        "ours": reached["seconds"],
-        "peer": theirs,
-        "peer_name": f"published loop, {PUBLISHED_STEPS:,} x measured step",
-        "unit": "s",
-        "ratio": theirs / reached["seconds"],
-        "target": ">= 12",
-    }  # fmt: skip
+        reached["seconds"],
+        theirs,
+        f"published loop, {PUBLISHED_STEPS:,} x measured step",
+        "s",
+        "ratio >= 12",
+    )
 
 
 def published_grid(device: str = "cuda", steps: int = 300) -> dict:
@@ -142,15 +135,14 @@ def published_grid(device: str = "cuda", steps: int = 300) -> dict:
     waited()
     theirs = 45 * (time.perf_counter() - start) * share
     memory = f", {torch.cuda.max_memory_allocated() / 2**30:.1f} GiB" if device == "cuda" else ""
-    return {
-        "name": f"all 45 published runs, fp32, three seeds stacked, {steps} of {PUBLISHED_STEPS:,} steps timed{memory}",
-        "ours": mine,
-        "peer": theirs,
-        "peer_name": "published loop, one run after the other",
-        "unit": "min",
-        "ratio": theirs / mine,
-        "target": "minutes",
-    }
+    return entry(
+        f"all 45 published runs, fp32, three seeds stacked, {steps} of {PUBLISHED_STEPS:,} steps timed{memory}",
+        mine,
+        theirs,
+        "published loop, one run after the other",
+        "min",
+        "none: minutes",
+    )
 
 
 def run() -> list[dict]:

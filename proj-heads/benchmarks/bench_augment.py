@@ -7,18 +7,18 @@ RandomRotation and, for 8 in 10 images, ColorJitter; on PIL images, as in the au
 from collections.abc import Callable
 
 import torch
-from timing import in_turns
 from torchvision import transforms
 from torchvision.transforms.functional import to_pil_image
 
 from proj_heads.augment import Views
 from proj_heads.seeds import generator
+from repro_shared.benchmarks import entry, in_turns
 
 BATCH = 256
 
 
 def run() -> list[dict]:
-    """Views per second of either side; ratio = ours / peer."""
+    """Views per second of either side."""
     entries = []
     for title, channels, size in (("grey 28 x 28", 1, 28), ("colour 32 x 32", 3, 32)):
         x = torch.rand(BATCH, channels, size, size, generator=generator(0, "images"))
@@ -32,15 +32,14 @@ def run() -> list[dict]:
             seconds = in_turns(whole_batch(x), peer)
             ours, theirs = (2 * BATCH / value for value in seconds)
             entries.append(
-                {
-                    "name": f"SimCLR views, {title}, batch of {BATCH}",
-                    "ours": ours,
-                    "peer": theirs,
-                    "peer_name": f"torchvision, {peer_name}",
-                    "unit": "views/s",
-                    "ratio": ours / theirs,
-                    "target": ">= 5",
-                }
+                entry(
+                    f"SimCLR views, {title}, batch of {BATCH}",
+                    ours,
+                    theirs,
+                    f"torchvision, {peer_name}",
+                    "views/s",
+                    "ratio >= 5",
+                )
             )
     return entries
 

@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator
 
 import torch
 from lightly.loss import NegativeCosineSimilarity
-from timing import in_turns
 from torch import Tensor
 from torchvision import transforms
 from torchvision.transforms.functional import to_pil_image
@@ -24,6 +23,7 @@ from proj_heads.heads import pseudo_collapse_
 from proj_heads.seeds import generator
 from proj_heads.siamese import Program, Siamese, Sizes, siamese
 from proj_heads.stacked import MemberViews, Stack, train
+from repro_shared.benchmarks import entry, in_turns
 
 SEEDS, BATCH, STEPS = tuple(range(8)), 64, 100
 
@@ -98,22 +98,23 @@ def eight_seeds(activation: str, norm: bool) -> list[dict]:
             stacked([member], (seed,), x)
 
     peers: dict[str, tuple[Callable[[], object], int, str]] = {
-        "PyTorch modules, whole-batch views": (modules, 3, ">= 4"),
-        "PyTorch modules, torchvision's views": (as_published, 1, ">= 4"),
+        "PyTorch modules, whole-batch views": (modules, 3, "ratio >= 4"),
+        "PyTorch modules, torchvision's views": (as_published, 1, "ratio >= 4"),
         "the same program, a seed at a time": (one_member, 3, "none: what batching itself brings"),
     }
     entries = []
     for name, (peer, rounds, target) in peers.items():
         mine, theirs = in_turns(ours, peer, rounds)
-        entries.append({
-            "name": f"collapse training, 8 seeds x {STEPS} steps, {activation}{' with batch norm' * norm}",
-            "ours": mine,
-            "peer": theirs,
-            "peer_name": name,
-            "unit": "s",
-            "ratio": theirs / mine,
-            "target": target,
-        })  # fmt: skip
+        entries.append(
+            entry(
+                f"collapse training, 8 seeds x {STEPS} steps, {activation}{' with batch norm' * norm}",
+                mine,
+                theirs,
+                name,
+                "s",
+                target,
+            )
+        )
     return entries
 
 
@@ -140,15 +141,14 @@ def gradient_flow(time: float = 1.0) -> dict:
     mine, theirs = in_turns(ours, peer, 1)
     apart = float((found["ours"] - found["peer"]).norm() / found["peer"].norm())
     assert apart < 0.01, f"the two integrators differ by {apart:.1e}"
-    return {
-        "name": f"gradient flow, 8 members to t = {time:g} (states apart by {apart:.0e})",
-        "ours": mine,
-        "peer": theirs,
-        "peer_name": "scipy DOP853, same tolerance",
-        "unit": "s",
-        "ratio": theirs / mine,
-        "target": ">= 4",
-    }
+    return entry(
+        f"gradient flow, 8 members to t = {time:g} (states apart by {apart:.0e})",
+        mine,
+        theirs,
+        "scipy DOP853, same tolerance",
+        "s",
+        "ratio >= 4",
+    )
 
 
 def run() -> list[dict]:

@@ -4,16 +4,17 @@ The heads are the authors' SimSiam ones, 512-2048-2048 with the predictor 2048-5
 64-256-256 with 256-64-256, without batch norm. `device` "cuda" times a GPU.
 """
 
+import time
 from collections.abc import Callable
 
 import torch
-from timing import in_turns
 from torch import Tensor, nn
 
 from proj_heads.heads import build_head
 from proj_heads.hessian import effective_hessian
 from proj_heads.losses import NegativeCosine
 from proj_heads.seeds import generator
+from repro_shared.benchmarks import entry, in_turns
 
 SIZES = {"published": (512, 2048, 2048, 512, 32), "default": (64, 256, 256, 64, 32)}
 """d, hidden and output units of the projector, hidden units of the predictor, samples."""
@@ -30,15 +31,16 @@ def setting(size: str, activation: str, device: str) -> tuple[nn.Module, Tensor,
     return head.double().requires_grad_(False).to(device), z.to(device), target.to(device)
 
 
-def timed(work: Callable[[], object], device: str) -> Callable[[], None]:
-    """The work, waiting for the GPU."""
-
-    def run() -> None:
-        work()
-        if device == "cuda":
-            torch.cuda.synchronize()
-
-    return run
+def timed(ours: Callable[[], object], peer: Callable[[], object], rounds: int, device: str) -> tuple[float, float]:
+    """Seconds of either; with a GPU those of the clock, until it has done its work."""
+    if device == "cpu":
+        return in_turns(ours, peer, rounds)
+    return in_turns(
+        lambda: (ours(), torch.cuda.synchronize()),
+        lambda: (peer(), torch.cuda.synchronize()),
+        rounds,
+        time.perf_counter,
+    )
 
 
 def against_autodiff(size: str, activation: str, device: str, rounds: int) -> dict:
@@ -57,18 +59,17 @@ def against_autodiff(size: str, activation: str, device: str, rounds: int) -> di
         together = torch.func.vmap(hessian) if size == "default" else lambda z, c: torch.stack(list(map(hessian, z, c)))
         found["peer"] = together(z, target)
 
-    mine, theirs = in_turns(timed(ours, device), timed(peer, device), rounds)
+    mine, theirs = timed(ours, peer, rounds, device)
     difference = (found["ours"] - found["peer"]).abs().max() / found["peer"].abs().max()
     assert difference < 1e-12, f"the two Hessians differ by {difference:.1e}"
-    return {
-        "name": f"effective Hessian, d = {z.shape[1]}, {activation}, {n} samples",
-        "ours": 1e3 * mine / n,
-        "peer": 1e3 * theirs / n,
-        "peer_name": "torch.func.hessian" + ", vmapped" * (size == "default"),
-        "unit": "ms a sample",
-        "ratio": theirs / mine,
-        "target": ">= 5",
-    }
+    return entry(
+        f"effective Hessian, d = {z.shape[1]}, {activation}, {n} samples",
+        1e3 * mine / n,
+        1e3 * theirs / n,
+        "torch.func.hessian" + ", vmapped" * (size == "default"),
+        "ms a sample",
+        "ratio >= 5",
+    )
 
 
 def against_power_iteration(size: str, device: str, rounds: int) -> dict:
@@ -88,16 +89,15 @@ def against_power_iteration(size: str, device: str, rounds: int) -> dict:
         for _ in range(61):
             (v,) = torch.autograd.grad(slope, x, v / (v.norm() + 1e-8), retain_graph=True)
 
-    mine, theirs = in_turns(timed(ours, device), timed(peer, device), rounds)
-    return {
-        "name": f"all eigenvalues, exact, float64, d = {z.shape[1]}, swish, {n} samples",
-        "ours": 1e3 * mine,
-        "peer": 1e3 * theirs,
-        "peer_name": "one estimate by 61 Hv, float32",
-        "unit": "ms a batch",
-        "ratio": theirs / mine,
-        "target": "none: not the same answer",
-    }
+    mine, theirs = timed(ours, peer, rounds, device)
+    return entry(
+        f"all eigenvalues, exact, float64, d = {z.shape[1]}, swish, {n} samples",
+        1e3 * mine,
+        1e3 * theirs,
+        "one estimate by 61 Hv, float32",
+        "ms a batch",
+        "none: not the same answer",
+    )
 
 
 def run(device: str = "cpu") -> list[dict]:

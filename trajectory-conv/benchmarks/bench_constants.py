@@ -1,8 +1,8 @@
 """Hoffman constants and recovery maps against the direct way: inverting M, fitting every point of the grid."""
 
 import numpy as np
-from timing import cpu_seconds, in_turns
 
+from repro_shared.benchmarks import cpu_seconds, entry, in_turns
 from trajectory_conv.designs import ReplayDraws, gaussian
 from trajectory_conv.experiments import hoffman, phase
 from trajectory_conv.hoffman import affine_hoffman
@@ -24,30 +24,21 @@ def one_constant(n: int = 200, d: int = 1000, s: int = 20) -> dict:
             np.linalg.norm(inverse, norm)
 
     mine, theirs = in_turns(ours, peer, 3)
-    return {
-        "name": f"affine KKT Hoffman constant, d = {d}, s = {s}",
-        "ours": 1e3 * mine,
-        "peer": 1e3 * theirs,
-        "peer_name": "inverse of M and its norms",
-        "unit": "ms",
-        "ratio": theirs / mine,
-        "target": "ratio >= 10",
-    }
+    return entry(
+        f"affine KKT Hoffman constant, d = {d}, s = {s}",
+        1e3 * mine,
+        1e3 * theirs,
+        "inverse of M and its norms",
+        "ms",
+        "ratio >= 10",
+    )
 
 
 def tightness() -> dict:
     """The authors' 108 cells x 30 designs; the peer is the limit that was set."""
     cell = hoffman.PRESETS["default"][0]
     seconds = cpu_seconds(lambda: hoffman.run(cell, None))
-    return {
-        "name": "bound tightness, 3,240 designs",
-        "ours": seconds,
-        "peer": 90.0,
-        "peer_name": "limit",
-        "unit": "s",
-        "ratio": 90.0 / seconds,
-        "target": "ours <= 90 s",
-    }
+    return entry("bound tightness, 3,240 designs", seconds, 90.0, "limit", "s", "ours <= 90 s")
 
 
 def recovery_map() -> dict:
@@ -77,15 +68,14 @@ def recovery_map() -> dict:
             for l1 in lam1] for l2 in lam2])  # fmt: skip
 
     mine, theirs = in_turns(ours, peer, 1)
-    return {
-        "name": f"recovery map, 1,050 points ({(found['ours'] == found['peer']).sum()} decisions equal)",
-        "ours": mine,
-        "peer": theirs,
-        "peer_name": "scikit-learn ElasticNet at every point",
-        "unit": "s",
-        "ratio": theirs / mine,
-        "target": "ours <= 1 s",
-    }
+    return entry(
+        f"recovery map, 1,050 points ({(found['ours'] == found['peer']).sum()} decisions equal)",
+        mine,
+        theirs,
+        "scikit-learn ElasticNet at every point",
+        "s",
+        "ours <= 1 s",
+    )
 
 
 def run() -> list[dict]:

@@ -8,8 +8,8 @@ import warnings
 from importlib.util import find_spec
 
 import numpy as np
-from timing import in_turns
 
+from repro_shared.benchmarks import entry, in_turns
 from trajectory_conv.certificate import duality_gap
 from trajectory_conv.designs import DESIGNS, ReplayDraws, target
 from trajectory_conv.problems import lasso
@@ -60,13 +60,14 @@ def run(n: int = 300, d: int = 600, s: int = 15) -> list[dict]:
             tolerances = (10.0**-power for power in range(4, 16))
             tol = next((t for t in tolerances if duality_gap(fit(fortran, y, t), problem) <= GAP), 1e-15)
             mine, theirs = in_turns(ours, lambda fit=fit, y=y, tol=tol, x=fortran: fit(x, y, tol), 5)
-            results.append({
-                "name": f"LASSO to a gap of 1e-9, {design}, {n} x {d}",
-                "ours": 1e3 * mine,
-                "peer": 1e3 * theirs,
-                "peer_name": f"{name}, tol {tol:.0e}",
-                "unit": "ms",
-                "ratio": theirs / mine,
-                "target": "none: an oracle's time",
-            })  # fmt: skip
+            results.append(
+                entry(
+                    f"LASSO to a gap of 1e-9, {design}, {n} x {d}",
+                    1e3 * mine,
+                    1e3 * theirs,
+                    f"{name}, tol {tol:.0e}",
+                    "ms",
+                    "none: an oracle's time",
+                )
+            )
     return results

@@ -11,8 +11,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from plain import ista
-from timing import cpu_seconds, in_turns
 
+from repro_shared.benchmarks import cpu_seconds, entry, in_turns
 from trajectory_conv.experiments import cone, convergence, rates
 from trajectory_conv.experiments.instances import instances
 from trajectory_conv.geometry import cone_ratio, steps_to
@@ -51,7 +51,7 @@ def against_numpy(name: str, cell, iterations: int, limit: str, rounds: int, **n
             ista(instance.matrix, instance.y, cell.lam, optimum, iterations)
 
     seconds = in_turns(ours, peer, rounds)
-    return entry(name, *seconds, "plain NumPy, Gram form", limit)
+    return entry(name, *seconds, "plain NumPy, Gram form", "s", limit)
 
 
 def against_vmap() -> dict:
@@ -69,7 +69,12 @@ def against_vmap() -> dict:
 
     ours, theirs = in_turns(partial(study, problems, 2_000), peer, 5)
     return entry(
-        "cone study, ISTA, 8 designs x 2,000, traces alone", ours, theirs, "one vmapped scan, no compression", "none"
+        "cone study, ISTA, 8 designs x 2,000, traces alone",
+        ours,
+        theirs,
+        "one vmapped scan, no compression",
+        "s",
+        "none",
     )
 
 
@@ -88,7 +93,7 @@ def spiked() -> dict:
     short, long = (len(convergence.SOLVERS) * cpu_seconds(partial(plain, steps)) for steps in (300, 600))
     theirs = short + 99 * (long - short)
     name = f"spiked study, 28 x 30,000, with optima ({first:.1f} s the first time)"
-    return entry(name, ours, theirs, "plain NumPy, extrapolated", "ours <= 15 s")
+    return entry(name, ours, theirs, "plain NumPy, extrapolated", "s", "ours <= 15 s")
 
 
 def methods() -> list[dict]:
@@ -108,7 +113,7 @@ def methods() -> list[dict]:
     ours, entries = to_the_gap("restricted"), []
     for peer in ("ista", "fista", "restart"):
         pair = in_turns(ours, to_the_gap(peer), 5)
-        entries.append(entry("restricted step to a gap of 1e-10, ten designs", *pair, peer, "none: a measurement"))
+        entries.append(entry("restricted step to a gap of 1e-10, ten designs", *pair, peer, "s", "none: a measurement"))
     return entries
 
 
@@ -152,7 +157,7 @@ def compilation() -> list[dict]:
                 for _ in range(2)
             )
         peer = "the same with an empty compilation cache"
-        entries.append(entry(f"{name}, in a new process", warm, cold, peer, "peer <= 2.5 s"))
+        entries.append(entry(f"{name}, in a new process", warm, cold, peer, "s", "peer <= 2.5 s"))
     return entries
 
 
@@ -163,27 +168,9 @@ def exact() -> dict:
     for problem, optimum in problems:
         pair = [solve(problem, 2_000, "ista", optimum, compress=compress).gap for compress in (True, False)]
         worst = max(worst, float(np.abs(pair[0] - pair[1]).max() / pair[1][0]))
-    return {
-        "name": "compressed against plain traces, nine designs x 2,000",
-        "ours": worst,
-        "peer": 1e-12,
-        "peer_name": "tolerance",
-        "unit": "of gap_0",
-        "ratio": 1e-12 / max(worst, 1e-300),
-        "target": "ours <= 1e-12",
-    }
-
-
-def entry(name: str, ours: float, theirs: float, peer: str, target: str) -> dict:
-    return {
-        "name": name,
-        "ours": ours,
-        "peer": theirs,
-        "peer_name": peer,
-        "unit": "s",
-        "ratio": theirs / ours,
-        "target": target,
-    }
+    return entry(
+        "compressed against plain traces, nine designs x 2,000", worst, 1e-12, "tolerance", "of gap_0", "ours <= 1e-12"
+    )
 
 
 def run() -> list[dict]:

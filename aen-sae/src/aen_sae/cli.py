@@ -65,6 +65,8 @@ class Report:
 class Bench:
     """Measure speed against named peers, in turns in one run, and write bench.json."""
 
+    publish: bool = False
+    """Also write the table in README.md."""
     out: Path = RESULTS
     """Folder of the results."""
 
@@ -146,7 +148,7 @@ def bench(options: Bench) -> None:
             "the benchmarks are part of the source checkout: run this command from an editable install of it"
         )
     sys.path.insert(0, str(folder))
-    import_module("bench").main(options.out / "bench.json")
+    import_module("bench").main(options.out / "bench.json", FOLDER / "README.md" if options.publish else None)
 
 
 def _conclude(log, results, preset: str) -> None:

@@ -89,15 +89,14 @@ def pretrain(
 ) -> Pretrained:
     """Train for `recipe.steps` steps; `watch(step, networks)` is called before each one and after the last.
 
-    Initial values, batches and views come from streams of `seed` by name. On a GPU the networks compute in bfloat16 and
-    channels last, the losses in float32.
+    Initial values, batches and views come from streams of `seed` by name. Convolutions work channels last; on a
+    GPU networks compute in bfloat16, and the losses in float32.
     """
     if recipe.batch > len(images):
         raise ValueError(f"batch = {recipe.batch} of {len(images)} images; choose a smaller batch")
     nets = Networks(*(part.to(device).train() for part in networks(recipe, tuple(images.shape[1:]), seed)))
     images = images.to(device)
-    if images.is_cuda:
-        nets.backbone.to(memory_format=torch.channels_last)
+    nets.backbone.to(memory_format=torch.channels_last)
     objective = _OBJECTIVES[recipe.objective](recipe, nets)
     views = (
         Views.simsiam(images.shape[-1])
@@ -106,9 +105,9 @@ def pretrain(
     )
     parameters = [p for part in nets for p in part.parameters() if p.requires_grad]
     optimizer = (
-        torch.optim.SGD(parameters, recipe.lr, momentum=0.9)
+        torch.optim.SGD(parameters, recipe.lr, momentum=0.9, fused=True)
         if recipe.objective == "simsiam"
-        else torch.optim.Adam(parameters, recipe.lr)
+        else torch.optim.Adam(parameters, recipe.lr, fused=True)
     )
     order, draws = generator(seed, "batches"), generator(seed, "views")
     losses = torch.empty(recipe.steps, device=device)

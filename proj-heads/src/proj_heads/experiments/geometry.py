@@ -42,7 +42,7 @@ ORBITS = {
 
 @dataclass(frozen=True)
 class Config(Pretraining):
-    probe_train: int = 10_000
+    probe_train: int = 5_000
     """Training images of the probes."""
     probe_test: int = 5_000
     """Test images of the probes."""
@@ -218,11 +218,11 @@ def _seeds(seeds: range, *cells: Config) -> list[Config]:
     return [replace(cell, seed=seed) for cell in cells for seed in seeds]
 
 
-_SIMCLR = Config(steps=400)
+_SIMCLR = Config(steps=350)
 _DEPTHS = [replace(_SIMCLR, activation="swish", depth=depth) for depth in (1, 2, 3)]
 _RANGES = [replace(_SIMCLR, rotation=degrees) for degrees in (0.0, 45.0, 90.0, 180.0)]
 _OTHERS = [
-    *(replace(_SIMCLR, objective="dino", lr=3e-4, steps=600, norm=norm) for norm in (True, False)),  # (not) collapsed
+    *(replace(_SIMCLR, objective="dino", lr=3e-4, steps=525, norm=norm) for norm in (True, False)),  # (not) collapsed
     replace(_SIMCLR, objective="vicreg"),
     replace(_SIMCLR, objective="barlow"),
 ]

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from repro_shared.benchmarks import run_benchmarks
 
-BENCHMARKS = ("bench_hessian", "bench_augment", "bench_collapse")
+BENCHMARKS = ("bench_hessian", "bench_augment", "bench_features", "bench_collapse")
 
 
 def main(out: Path, readme: Path | None = None) -> None:

@@ -321,7 +321,10 @@ def test_index_finds_papers_by_their_folders(complete, paper_folder, tmp_path):
     assert "About shared" not in text and "trace" not in text
     assert "✗ 1 contradicted" in text
     for target in page.all("a", "href"):
-        assert (tmp_path / "report" / target).exists(), target
+        if target.startswith("#"):
+            assert target[1:] in [attributes.get("id") for _, attributes in page.tags]
+        else:
+            assert (tmp_path / "report" / target).exists(), target
     readme = (tmp_path / "README.md").read_text()
     assert "| [new-paper](new-paper/) | About new-paper | not run yet | | |" in readme
     assert "1 supported, 1 contradicted, 1 inconclusive" in readme

@@ -44,7 +44,8 @@ def write_report(folder: Path, paper: str, preset: str, claims: list[dict], expe
         for experiment in context["experiments"]
         for figure in experiment["figures"]
     }
-    images = {key: _embedded(folder / path) for key, path in figures.items()}
+    captions = {(e["experiment"], f["name"]): f["caption"] for e in context["experiments"] for f in e["figures"]}
+    images = {"-".join(key): _embedded(folder / path, captions[key] or key[1]) for key, path in figures.items()}
     write_atomic(folder / "report.md", _render("report.md.jinja", **context, figures=figures, published=False))
     write_atomic(folder / "report.html", _render("report.html.jinja", **context, images=images))
     return folder / "report.html"
@@ -111,7 +112,10 @@ def write_index(root: Path) -> Path:
     papers = [_paper(path.parent) for path in sorted(root.glob("*/pyproject.toml")) if path.parent.name != "shared"]
     with storage(root / "report", "free its space or permissions and run the same command again"):
         (root / "report").mkdir(exist_ok=True)
-        write_atomic(root / "report" / "index.html", _render("index.html.jinja", papers=papers))
+        page = _render(
+            "index.html.jinja", papers=papers, claims=_claims(papers), images=_deciding_figures(root, papers)
+        )
+        write_atomic(root / "report" / "index.html", page)
         _fill_block(root / "README.md", "papers", _render("papers.md.jinja", papers=papers))
     return root / "report" / "index.html"
 
@@ -218,10 +222,29 @@ def _paper(folder: Path) -> dict:
     }
 
 
-def _embedded(path: Path) -> dict:
-    """A PNG of 200 pixels an inch as base64 text, and its width on a screen."""
+def _claims(papers: list[dict]) -> list[dict]:
+    """Those of all papers, each with the name of its paper."""
+    return [claim | {"paper": paper["name"]} for paper in papers for claim in paper["claims"]]
+
+
+def _deciding_figures(root: Path, papers: list[dict]) -> dict[str, dict]:
+    """Published figures that claims name, once each, by "<paper>-<experiment>-<figure>"."""
+    figures = {}
+    for claim in _claims(papers):
+        path = root / claim["paper"] / "figures" / f"{claim['experiment']}-{claim['figure']}.png"
+        if path.is_file():
+            with Image.open(path) as image:
+                caption = image.text.get("Title") or claim["figure"]
+            origin = {"paper": claim["paper"], "experiment": claim["experiment"]}
+            figures[f"{claim['paper']}-{path.stem}"] = _embedded(path, caption) | origin
+    return figures
+
+
+def _embedded(path: Path, caption: str) -> dict:
+    """A PNG of 200 pixels an inch as base64 text, its width on a screen, and its caption."""
     with Image.open(path) as image:
-        return {"data": base64.b64encode(path.read_bytes()).decode(), "width": round(0.58 * image.width)}
+        width = round(0.58 * image.width)
+    return {"data": base64.b64encode(path.read_bytes()).decode(), "width": width, "caption": caption}
 
 
 def _small_png(path: Path) -> bytes:

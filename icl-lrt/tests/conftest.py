@@ -1,8 +1,16 @@
-"""What several test files share."""
+"""What several test files share. Nothing is imported from icl_lrt up here: that would come before the hook by which
+its annotations are checked in tests.
+"""
+
+import os
+import subprocess
+import sys
 
 import jaxtyping
 import pytest
-import torch
+from commands import MAIN
+
+MODELS_FOLDER = "ICL_LRT_MODELS"
 
 
 @pytest.fixture
@@ -14,4 +22,54 @@ def unchecked(monkeypatch):
 @pytest.fixture(scope="session", autouse=True)
 def one_thread():
     """As cells run; small tensors are slower on more threads."""
+    import torch
+
     torch.set_num_threads(1)
+
+
+# ---- the command line
+
+
+@pytest.fixture(scope="session")
+def environment(tmp_path_factory) -> dict[str, str]:
+    """No GPU, and no networks but those of the run itself."""
+    hidden = {"CUDA_VISIBLE_DEVICES": "", "XDG_CACHE_HOME": str(tmp_path_factory.mktemp("cache"))}
+    return {k: v for k, v in os.environ.items() if k != MODELS_FOLDER} | hidden | {"COLUMNS": "200"}
+
+
+@pytest.fixture(scope="session")
+def icl_lrt(environment):
+    """Run the command in a process of its own."""
+    return lambda *arguments: subprocess.run(
+        [*MAIN, *map(str, arguments)], capture_output=True, text=True, env=environment
+    )
+
+
+@pytest.fixture
+def here(monkeypatch, capsys, unchecked, environment):
+    """Run the command in this process, which has imported torch already: seconds less."""
+    from icl_lrt import cli
+
+    for name in ("CUDA_VISIBLE_DEVICES", "XDG_CACHE_HOME", "COLUMNS"):
+        monkeypatch.setenv(name, environment[name])
+
+    def call(*arguments):
+        monkeypatch.delenv(MODELS_FOLDER, raising=False)  # which the call before has set
+        monkeypatch.setattr(sys, "argv", ["icl-lrt", *map(str, arguments)])
+        capsys.readouterr()
+        try:
+            code = cli.main() or 0
+        except SystemExit as end:
+            code = end.code or 0
+        return subprocess.CompletedProcess(arguments, code, *capsys.readouterr())
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def reproduced(tmp_path_factory, icl_lrt):
+    """One smoke run with two workers, for all tests of what it leaves."""
+    out = tmp_path_factory.mktemp("results")
+    done = icl_lrt("reproduce", "--preset", "smoke", "--jobs", 2, "--out", out)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return out, done

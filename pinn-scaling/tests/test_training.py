@@ -17,6 +17,7 @@ from pinn_scaling.pdes import PDES
 from pinn_scaling.points import Counts, draw, published_counts
 from pinn_scaling.seeds import key
 from pinn_scaling.training import Recipe, train
+from repro_shared import UserError
 
 ALLEN_CAHN = PDES["allen_cahn"]
 SHORT = Recipe(steps=8, log_every=1, precision="float64", counts=Counts(20, 10, 10))
@@ -107,6 +108,32 @@ def test_equal_seeds_give_equal_runs_and_other_seeds_other_points_and_networks()
     )
 
 
+@pytest.mark.parametrize("fresh", [True, False])
+def test_a_training_that_was_killed_goes_on_to_the_same_numbers(tmp_path, monkeypatch, fresh):
+    recipe = Recipe(steps=60, log_every=2, schedule="cosine", fresh=fresh)  # two segments of fifteen blocks
+    runs = (ALLEN_CAHN, 4, [16.0, 4.0], [1, 2], recipe)
+    straight = train(*runs)
+
+    def killed(*arguments):
+        save(*arguments)
+        raise KeyboardInterrupt
+
+    save, path = training.save, tmp_path / "state.npz"
+    monkeypatch.setattr(training, "save", killed)
+    with pytest.raises(KeyboardInterrupt):
+        train(*runs, path)
+    monkeypatch.setattr(training, "save", save)
+    monkeypatch.setattr(training, "_begin", lambda *_, begin=training._begin: jax.tree.map(jnp.zeros_like, begin(*_)))
+    resumed = train(*runs, path)
+    for ours, theirs in zip(jax.tree.leaves(resumed), jax.tree.leaves(straight), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    with pytest.raises(UserError, match="is of another training"):
+        train(ALLEN_CAHN, 4, [16.0, 4.0], [1, 3], recipe, path)
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(UserError, match="is no checkpoint of a training"):
+        train(*runs, path)
+
+
 def test_adam_moves_by_its_rate_when_the_gradient_is_constant():
     """A loss whose gradient is the same everywhere: u_x at the ends is fixed by nothing, so take L = (c + 1e6)^2."""
     pde = replace(
@@ -144,9 +171,13 @@ def test_published_training_is_single_precision_throughout():
     keys = [jax.random.key_data(jax.random.split(jax.random.key(0), 2))] * 2
     for name in PDES:
         pde = PDES[name]
-        run = jax.vmap(partial(training._run, pde, 4, Recipe(steps=2, log_every=1)))
-        program = jax.make_jaxpr(lambda kappa, *keys, run=run: run(kappa, *map(jax.random.wrap_key_data, keys)))
-        found = list(arrays(program(jnp.ones(2, jnp.float32), *keys).jaxpr))
+
+        def run(kappa, init_key, point_key, pde=pde):
+            recipe = Recipe(steps=2, log_every=1)
+            state = training._start(pde, 4, recipe, kappa, init_key)
+            return training._continue(pde, recipe, 2, state, jnp.int32(0), kappa, point_key)
+
+        found = list(arrays(jax.make_jaxpr(jax.vmap(run))(jnp.ones(2, jnp.float32), *keys).jaxpr))
         assert len(found) > 500
         wide = [a for a in found if getattr(a, "dtype", None) == jnp.float64 and a.size > 2]
         assert not wide

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from repro_shared.judging import by_seed, factor, judge, present, worst
+from repro_shared.judging import by_seed, factor, judge, present, share, within, worst
 
 
 def test_interval_of_one_number_per_seed_by_hand():
@@ -31,6 +31,27 @@ def test_interval_of_factors_is_that_of_their_logarithms_by_hand():
     assert factor(pd.Series([0.5, 2.0]), "", supported_above=1e-9).verdict == "inconclusive"
     single = factor(pd.Series([3.0]), "", supported_above=1.0)
     assert (single.low, single.high) == (0.0, math.inf)
+
+
+def test_interval_of_a_share_is_wilsons_by_hand():
+    """8 of 8, z = 1.96: low = 8 / (8 + z^2), high = 1; Student's has no width there."""
+    z = 1.959963984540054
+    found = share(pd.Series([1.0] * 8), "", supported_above=60.0)
+    assert (found.measured, found.n, found.verdict) == (100.0, 8, "supported")
+    assert (found.low, found.high) == pytest.approx((800 / (8 + z**2), 100.0))
+    assert share(pd.Series([0.0] * 8), "", supported_above=50.0).verdict == "contradicted"
+    assert share(pd.Series([1.0] * 5 + [0.0] * 3), "", supported_above=50.0).verdict == "inconclusive"
+    assert share(pd.Series([1.0] * 8 + [np.nan]), "", supported_above=60.0).verdict == "inconclusive"
+    assert share(pd.Series([1.0, 1.0]), "", supported_above=1.0).verdict == "inconclusive"
+
+
+def test_within_a_margin_needs_the_whole_interval_inside_and_outside_contradicts():
+    values = pd.Series([1.0, 2.0, 3.0])  # from -.48 to 4.48
+    assert within(values, 2.0, 3.0, "").verdict == "supported"
+    assert within(values, 2.0, 1.0, "").verdict == within(values, 4.0, 3.0, "").verdict == "inconclusive"
+    assert within(values, 9.0, 3.0, "").verdict == within(values, -9.0, 3.0, "").verdict == "contradicted"
+    assert within(pd.Series([2.0, 2.0, np.nan, 2.0]), 2.0, 3.0, "").verdict == "inconclusive"
+    assert within(values[:2], 9.0, 1.0, "").verdict == "inconclusive"
 
 
 def test_the_worst_value_decides_and_the_limit_itself_is_kept():

@@ -14,7 +14,18 @@ if "jax" in sys.modules:
     sys.modules["jax"].config.update("jax_enable_x64", True)
 
 _NAMES = {
-    "network": "initialise",
+    "approximation": "feature_errors",
+    "full_batch": "minimise",
+    "gauss_newton": "levenberg_marquardt variable_projection",
+    "loss": "loss_and_gradient residual_jacobian residuals",
+    "measures": "BANDS band_errors effective_rank fine_grid published_grid relative_error tangent_spectrum values",
+    "network": "Parameters derivatives initialise jacobian",
+    "pdes": "PDES Condition Derivatives Pde",
+    "points": "Counts Points draw",
+    "scaling": "fit_scaling",
+    "solution": "Solution measure solve",
+    "training": "Recipe train",
+    "truth": "check_truth",
 }
 _MODULES = {name: module for module, names in _NAMES.items() for name in names.split()}
 __all__ = sorted(_MODULES)

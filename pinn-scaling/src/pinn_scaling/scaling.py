@@ -127,7 +127,7 @@ def fit_scaling(
     runs, cells = _read(table, failure)
     width, kappa, y = _points(runs, average)
     kappas = len(np.unique(kappa))
-    models = {name: ols(*design, y) for name, design in _designs(width, kappa).items()}
+    models = {name: ols(*design, y) for name, design in designs(width, kappa).items()}
     of_seeds = _resampled_seeds(runs, average, resamples, np.random.default_rng(seed))
     alphas = pd.DataFrame(
         _alpha_row(value, width[kappa == value], y[kappa == value], cells[cells.kappa == value])
@@ -214,16 +214,16 @@ def _points(runs: _Runs, average: Average) -> tuple[np.ndarray, np.ndarray, np.n
     return runs.width[cell], runs.kappa[cell], y[kept]
 
 
-def _designs(width: np.ndarray, kappa: np.ndarray) -> dict[str, tuple[tuple[str, ...], np.ndarray]]:
+def designs(width: np.ndarray, kappa: np.ndarray) -> dict[str, tuple[tuple[str, ...], np.ndarray]]:
     """Coefficient names and columns of those models of all kappas together that the number of kappas determines."""
     n, k, one, kappas = np.log(width), np.log(kappa), np.ones(len(width)), len(np.unique(kappa))
-    designs = {}
+    found = {}
     if kappas > 1:
-        designs["separable"] = ("log_A", "alpha", "gamma"), np.stack([one, -n, k], axis=1)
-        designs["interaction"] = ("b_0", "b_N", "b_kappa", "b_Nkappa"), np.stack([one, n, k, n * k], axis=1)
+        found["separable"] = ("log_A", "alpha", "gamma"), np.stack([one, -n, k], axis=1)
+        found["interaction"] = ("b_0", "b_N", "b_kappa", "b_Nkappa"), np.stack([one, n, k, n * k], axis=1)
     if kappas > 2:
-        designs["quadratic"] = ("log_A", "alpha", "gamma", "gamma_2"), np.stack([one, -n, k, k * k], axis=1)
-    return designs
+        found["quadratic"] = ("log_A", "alpha", "gamma", "gamma_2"), np.stack([one, -n, k, k * k], axis=1)
+    return found
 
 
 def _slope(width: np.ndarray, y: np.ndarray) -> Regression:
@@ -274,9 +274,9 @@ def _resampled_seeds(
     def estimates(runs: _Runs) -> list[float] | None:
         """None where the drawn seeds do not determine all of them (tables with gaps)."""
         width, kappa, y = _points(runs, average)
-        designs = [np.hstack(_per_kappa(width, kappa)), *(design for _, design in _designs(width, kappa).values())]
-        fits = [np.linalg.lstsq(design, y) for design in designs]
-        if designs[0].shape[1] < 2 * kappas or any(rank < len(coef) for coef, _, rank, _ in fits):
+        matrices = [np.hstack(_per_kappa(width, kappa)), *(design for _, design in designs(width, kappa).values())]
+        fits = [np.linalg.lstsq(design, y) for design in matrices]
+        if matrices[0].shape[1] < 2 * kappas or any(rank < len(coef) for coef, _, rank, _ in fits):
             return None
         return [*fits[0][0][kappas:], *(value for fit in fits[1:] for value in fit[0])]
 

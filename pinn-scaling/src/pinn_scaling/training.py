@@ -2,13 +2,15 @@
 
 Adam with rate 1e-3, fresh points at every step, 25,000 steps, float32. A run is a seed and a kappa; all runs of a call
 share the equation, the width and the recipe: they are one compilation, one `scan` over the steps of a `vmap` over runs,
-and are shared out over the devices where there are several.
+and are shared out over the devices where there are several. The steps are taken in segments, between which the state
+can be kept in a file: a training that was killed goes on from there and ends with the same numbers, bit by bit.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal, NamedTuple
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -16,8 +18,9 @@ import numpy as np
 import optax
 from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
-from jaxtyping import Float, Int
+from jaxtyping import Array, Float, Int
 
+from pinn_scaling.checkpoints import load, save
 from pinn_scaling.loss import Loss, loss_and_gradient
 from pinn_scaling.measures import published_grid, relative_error
 from pinn_scaling.network import Activation, Law, Parameters, derivatives, initialise
@@ -54,7 +57,21 @@ class Recipe:
 
 
 RECIPE = Recipe()
+SEGMENT = 25
+"""Most blocks of `log_every` steps between two checkpoints: 1250 steps as published."""
 SPEC = PartitionSpec("runs")
+
+
+class State(NamedTuple):
+    """Where a run has got to."""
+
+    parameters: Parameters
+    moments: Any
+    """Adam's."""
+    average: Parameters
+    failed: Int[Array, "*runs"]
+    loss: Loss
+    """Before the last step."""
 
 
 class Trained(NamedTuple):
@@ -72,10 +89,18 @@ class Trained(NamedTuple):
     """The first step whose loss was not finite; -1 for a sound run."""
 
 
-def train(pde: Pde, width: int, kappas: Sequence[float], seeds: Sequence[int], recipe: Recipe = RECIPE) -> Trained:
+def train(
+    pde: Pde,
+    width: int,
+    kappas: Sequence[float],
+    seeds: Sequence[int],
+    recipe: Recipe = RECIPE,
+    checkpoint: Path | None = None,
+) -> Trained:
     """Run i has kappas[i] and seeds[i]. Five runs or more keep a core busy; they cost little more than one.
 
-    Raises ValueError for a width or a kappa out of range, and for lists that do not match.
+    With a `checkpoint` (.npz) the state is kept there after every segment, and the same call goes on from it.
+    ValueError for a width or a kappa out of range and lists that do not match, `UserError` for a foreign checkpoint.
     """
     if not 0 < len(kappas) == len(seeds):
         raise ValueError(f"{len(kappas)} kappas and {len(seeds)} seeds: give one of each per run, and one run or more")
@@ -83,42 +108,78 @@ def train(pde: Pde, width: int, kappas: Sequence[float], seeds: Sequence[int], r
     each = -(-runs // devices)
     groups = max(1, each // 5) if jax.default_backend() == "cpu" else 1
     padded = devices * groups * -(-each // groups)
+    mesh = Mesh(jax.devices(), ("runs",))
+
+    def shared(x: np.ndarray):
+        return jax.make_array_from_callback(x.shape, NamedSharding(mesh, SPEC), x.__getitem__)
+
     inputs = (
         np.asarray([pde.checked(kappa) for kappa in kappas], recipe.precision),
         *(np.stack([jax.random.key_data(key(seed, name)) for seed in seeds]) for name in ("init", "points")),
     )
-    inputs = [np.concatenate([x, np.repeat(x[-1:], padded - runs, axis=0)]) for x in inputs]
-    mesh = Mesh(jax.devices(), ("runs",))
-    inputs = [jax.make_array_from_callback(x.shape, NamedSharding(mesh, SPEC), x.__getitem__) for x in inputs]
-    trained = _train(pde, width, recipe, mesh, groups, *inputs)
+    kappa, init_keys, point_keys = (
+        shared(np.concatenate([x, np.repeat(x[-1:], padded - runs, axis=0)])) for x in inputs
+    )
+    blocks = recipe.steps // recipe.log_every
+    segment = next(n for n in range(min(SEGMENT, blocks), 0, -1) if blocks % n == 0)
+    state = _begin(pde, width, recipe, mesh, groups, kappa, init_keys)
+    logs = (np.zeros((padded, 0), recipe.precision), Loss(*np.zeros((3, padded, 0), recipe.precision)))
+    name = f"{pde.name}, {width} neurons, kappas {list(kappas)}, seeds {list(seeds)}, {recipe}, {padded} runs"
+    if checkpoint is not None and checkpoint.exists():
+        state, logs = load(checkpoint, name, (state, logs))
+        state = jax.tree.map(shared, state)
+    for start in range(logs[0].shape[1], blocks, segment):
+        state, log = _advance(pde, recipe, mesh, groups, segment, state, start * recipe.log_every, kappa, point_keys)
+        logs = jax.tree.map(lambda *parts: np.concatenate(parts, axis=1), logs, _gathered(log))
+        if checkpoint is not None:
+            save(checkpoint, name, (_gathered(state), logs))
+    (error, loss), state = logs, _gathered(state)
+    trained = Trained(state.parameters, state.average, error, loss, state.failed)
+    return jax.tree.map(lambda leaf: leaf[:runs], trained)
+
+
+def _gathered(tree):
+    """As NumPy arrays, from all processes where there are several."""
     if jax.process_count() > 1:
-        trained = multihost_utils.process_allgather(trained, tiled=True)
-    return jax.tree.map(lambda leaf: np.asarray(leaf)[:runs], trained)
+        tree = multihost_utils.process_allgather(tree, tiled=True)
+    return jax.tree.map(np.asarray, tree)
 
 
-@partial(jax.jit, static_argnames=("pde", "width", "recipe", "mesh", "groups"))
-def _train(pde, width, recipe, mesh, groups, kappas, init_keys, point_keys) -> Trained:
-    """All runs: shared out over the mesh, and a device's share in groups (of five, say) that fit into its cache."""
-
-    def run(kappa, init_key, point_key):
-        init_key, point_key = map(jax.random.wrap_key_data, (init_key, point_key))
-        return _run(pde, width, recipe, kappa, init_key, point_key)
+def _over_runs(mesh: Mesh, groups: int, run, *inputs):
+    """`run` for all: shared out over the mesh, and a device's share in groups (of five, say) that fit its cache."""
 
     def share(*inputs):
-        grouped = [x.reshape(groups, -1, *x.shape[1:]) for x in inputs]
+        grouped = jax.tree.map(lambda x: x.reshape(groups, -1, *x.shape[1:]), inputs)
         found = jax.lax.map(lambda group: jax.vmap(run)(*group), grouped)
         return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), found)
 
-    shared = jax.shard_map(share, mesh=mesh, in_specs=SPEC, out_specs=SPEC, check_vma=False)
-    return shared(kappas, init_keys, point_keys)
+    return jax.shard_map(share, mesh=mesh, in_specs=SPEC, out_specs=SPEC, check_vma=False)(*inputs)
 
 
-def _run(pde, width, recipe: Recipe, kappa, init_key, point_key) -> Trained:
-    """One run."""
-    dtype = kappa.dtype
+@partial(jax.jit, static_argnames=("pde", "width", "recipe", "mesh", "groups"))
+def _begin(pde, width, recipe, mesh, groups, kappas, init_keys) -> State:
+    return _over_runs(mesh, groups, partial(_start, pde, width, recipe), kappas, init_keys)
+
+
+@partial(jax.jit, static_argnames=("pde", "recipe", "mesh", "groups", "blocks"))
+def _advance(pde, recipe, mesh, groups, blocks, state, first, kappas, point_keys):
+    firsts = jnp.full(kappas.shape, first, jnp.int32)
+    return _over_runs(mesh, groups, partial(_continue, pde, recipe, blocks), state, firsts, kappas, point_keys)
+
+
+def _start(pde, width, recipe: Recipe, kappa, init_key) -> State:
+    """One run before its first step."""
+    dtype, init_key = kappa.dtype, jax.random.wrap_key_data(init_key)
     parameters = initialise(init_key, width, pde.domain, recipe.activation, recipe.law, dtype)
-    optimiser = optax.adam(_schedule(recipe))
-    counts = recipe.counts or published_counts(pde, width)
+    zero = Loss(*jnp.zeros((3,), dtype))
+    return State(parameters, _optimiser(recipe).init(parameters), parameters, jnp.int32(-1), zero)
+
+
+def _continue(pde, recipe: Recipe, blocks: int, state: State, first, kappa, point_key):
+    """One run, `blocks` blocks of log_every steps from step `first` on, and its logs."""
+    dtype, point_key = kappa.dtype, jax.random.wrap_key_data(point_key)
+    optimiser = _optimiser(recipe)
+    counts = recipe.counts or published_counts(pde, len(state.parameters.b))
     test = jnp.asarray(published_grid(pde).reshape(-1, len(pde.domain)), dtype)
     truth = pde.truth(test, kappa)
 
@@ -133,22 +194,25 @@ def _run(pde, width, recipe: Recipe, kappa, init_key, point_key) -> Trained:
         parameters = optax.apply_updates(parameters, updates)
         average = optax.incremental_update(parameters, average, 1 - DECAY)
         failed = jnp.where((failed < 0) & ~jnp.isfinite(loss.total), number, failed)
-        return (parameters, moments, average, failed, loss), None
+        return State(parameters, moments, average, failed, loss), None
 
     def block(state, numbers):
-        state, _ = jax.lax.scan(step, state, (numbers, jax.vmap(sample)(numbers)))
-        return state, (relative_error(derivatives(state[0], test, ("u",), recipe.activation).u, truth), state[-1])
+        if recipe.fresh:
+            state, _ = jax.lax.scan(step, state, (numbers, jax.vmap(sample)(numbers)))
+        else:
+            points = sample(0)
+            state, _ = jax.lax.scan(lambda state, number: step(state, (number, points)), state, numbers)
+        found = derivatives(state.parameters, test, ("u",), recipe.activation).u
+        return state, (relative_error(found, truth), state.loss)
 
-    numbers = jnp.arange(recipe.steps, dtype=jnp.int32).reshape(-1, recipe.log_every)
-    zero = Loss(*jnp.zeros((3,), dtype))
-    state = (parameters, optimiser.init(parameters), parameters, jnp.int32(-1), zero)
-    (parameters, _, average, failed, _), (error, loss) = jax.lax.scan(block, state, numbers)
-    return Trained(parameters, average, error, loss, failed)
+    numbers = first + jnp.arange(blocks * recipe.log_every, dtype=jnp.int32).reshape(blocks, -1)
+    return jax.lax.scan(block, state, numbers)
 
 
-def _schedule(recipe: Recipe):
+def _optimiser(recipe: Recipe) -> optax.GradientTransformation:
+    """Adam with the rate or its schedule."""
     if recipe.schedule == "constant":
-        return recipe.rate
+        return optax.adam(recipe.rate)
     half = recipe.steps // 2
     decay = optax.cosine_decay_schedule(recipe.rate, recipe.steps - half)
-    return optax.join_schedules([optax.constant_schedule(recipe.rate), decay], [half])
+    return optax.adam(optax.join_schedules([optax.constant_schedule(recipe.rate), decay], [half]))

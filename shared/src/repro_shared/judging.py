@@ -34,6 +34,34 @@ def factor(ratios: pd.Series, why: str, **threshold: float) -> Finding:
     return Finding(*back, found.n, found.verdict, found.why)
 
 
+def share(holds: pd.Series, why: str, **threshold: float) -> Finding:
+    """`judge` of what is so (1) or is not (0) in each run, in per cent, by Wilson's 95 % interval of a share: that of
+    Student has no width where all runs agree.
+    """
+    from scipy.stats import binomtest
+
+    found = judge(100 * holds.astype(float), why, **threshold)
+    if found.n < 3:
+        return found
+    interval = binomtest(int(holds.sum()), found.n).proportion_ci(method="wilson")
+    low, high = 100 * interval.low, 100 * interval.high
+    verdict = verdict_from_interval(low, high, **threshold)
+    if found.n < len(holds) and verdict == "supported":
+        verdict = "inconclusive"
+    return replace(found, low=low, high=high, verdict=verdict)
+
+
+def within(values: pd.Series, target: float, margin: float, why: str) -> Finding:
+    """`judge` of "is `target`, give or take `margin`": supported when the whole interval is in there, contradicted when
+    it is wholly outside.
+    """
+    above = judge(values, why, supported_above=target - margin)
+    below = judge(values, why, supported_below=target + margin)
+    verdicts = {above.verdict, below.verdict}
+    verdict = "contradicted" if "contradicted" in verdicts else "inconclusive"
+    return replace(above, verdict="supported" if verdicts == {"supported"} else verdict)
+
+
 def worst(
     values: pd.Series | np.ndarray, why: str, *, most: float | None = None, least: float | None = None
 ) -> Finding:

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import io
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
+from zipfile import BadZipFile
 
 import numpy as np
 
 from icl_lrt.recipe import PUBLISHED, REPAIRED, Recipe, faithful, multi_query
+from repro_shared import UserError
 
 if TYPE_CHECKING:
     from icl_lrt.model import Transformer
@@ -34,6 +36,12 @@ SIZES = {
     "tiny": {"d": 4, "context": 16, "width": 32, "feedforward": 64, "heads": 2, "sigma_k": 1.0},
 }
 """Changes of the published network and episodes (small and tiny are ours)."""
+FRESH_SEEDS = (3, 4, 5)
+"""Seeds of `default`: our recipe was chosen on seeds 0 to 2."""
+PUBLISHED_SEEDS = (0, 1, 2)
+"""Seeds of `paper`."""
+FLOPS = {"bf16": 1.8e11, "fp32": 6e10}
+"""Operations a second in training on one core of the machine that the committed results are of."""
 WATCHED = 1_000
 """Episodes of one query that a network is asked while it trains (ours)."""
 WATCHES = 24
@@ -87,6 +95,21 @@ class Training:
             return Variance(recipe.architecture.d)
         return ShiftedMean(recipe.architecture.d, recipe.sigma_k if sigma_k is None else sigma_k)
 
+    def of_seeds(self, count: int) -> list[Training]:
+        """The same with the seeds 0, 1, ..., `count` - 1."""
+        return [replace(self, seed=seed) for seed in range(count)]
+
+    def cpu_hours(self) -> float:
+        """About how long training takes on one core; none if the network is kept."""
+        if any(_path(self, watched).exists() for watched in (True, False)):
+            return 0.0
+        recipe = self.recipe()
+        a = recipe.architecture
+        points = recipe.n * (2 if a.layout == "interleaved" else 1)
+        tokens = recipe.batch * (points + recipe.queries if a.masked else recipe.queries * (points + 1))
+        weights = a.layers * (4 * a.width**2 + 2 * a.width * a.feedforward)
+        return recipe.steps * 6 * tokens * weights / FLOPS[recipe.precision] / 3600
+
 
 class Kept(NamedTuple):
     """A trained network and what is known of its training."""
@@ -107,27 +130,39 @@ def watched_episodes(cell: Training) -> Episodes:
     return cell.task().sample(WATCHED, cell.recipe().n, 1, generator(0, "watched"))
 
 
-def trained(cell: Training, scratch: Path) -> Kept:
-    """The network of this cell, from its file or trained now; interrupted training goes on from `scratch`."""
-    import filelock
-    import torch
+def trained(cell: Training, scratch: Path, watched: bool = True) -> Kept:
+    """The network of this cell, from its file or trained now; interrupted training goes on from `scratch`.
 
-    from icl_lrt import checkpoints
+    watched: ask it while it trains, which takes about a sixth longer (half of a small network's time) and does not
+    change it. Networks that were not asked are other files.
+    """
+    import filelock
+
     from icl_lrt.training import History
 
-    path = _path(cell)
+    path = _path(cell, watched)
     path.parent.mkdir(parents=True, exist_ok=True)
     notes = path.with_suffix(".npz")
     with filelock.FileLock(path.with_suffix(".lock")):  # another worker may be training it
         if not path.exists():
-            _train(cell, path, notes, scratch)
-    with np.load(notes) as kept:
-        history = History(*(kept[name] for name in History._fields))
-        model = checkpoints.load(path).to(torch.device(cell.device))
-        return Kept(model, history, bool(kept["diverged"]), kept["watched_step"], kept["watched_logit"])
+            _train(cell, path, notes, scratch, watched)
+    try:
+        with np.load(notes) as kept:
+            history = History(*(kept[name] for name in History._fields))
+            answers = kept["watched_step"], kept["watched_logit"]
+            return Kept(_load(path, cell.device), history, bool(kept["diverged"]), *answers)
+    except (UserError, OSError, ValueError, KeyError, BadZipFile) as error:
+        advice = "remove it and run the same command again, which trains it anew"
+        raise UserError(f"the kept network {path} is damaged: {advice}") from error
 
 
-def _train(cell: Training, path: Path, notes: Path, scratch: Path) -> None:
+def _load(path: Path, device: str) -> Transformer:
+    from icl_lrt import checkpoints
+
+    return checkpoints.load(path).to(device)
+
+
+def _train(cell: Training, path: Path, notes: Path, scratch: Path, watched: bool) -> None:
     import torch
 
     from icl_lrt import checkpoints
@@ -135,7 +170,7 @@ def _train(cell: Training, path: Path, notes: Path, scratch: Path) -> None:
     from icl_lrt.training import train
 
     recipe, asked = cell.recipe(), watched_episodes(cell)
-    at = set(np.linspace(0, recipe.steps, WATCHES).round().astype(int).tolist())
+    at = set(np.linspace(0, recipe.steps, WATCHES if watched else 0).round().astype(int).tolist())
     answered = scratch / "watched.npz"
     answers = dict(np.load(answered)) if answered.exists() else {}  # step -> logits, of a run that was interrupted
 
@@ -145,11 +180,11 @@ def _train(cell: Training, path: Path, notes: Path, scratch: Path) -> None:
             _write(answered, answers)
 
     result = train(recipe, cell.seed, cell.device, watch, scratch)
-    watched = {
+    of_watches = {
         "watched_step": np.array([int(step) for step in answers]),
         "watched_logit": np.array([*answers.values()]),
     }
-    _write(notes, result.history._asdict() | watched | {"diverged": result.diverged})
+    _write(notes, result.history._asdict() | of_watches | {"diverged": result.diverged})
     checkpoints.save(result.model, path, recipe, seed=cell.seed)  # last: its presence says that all is there
 
 
@@ -162,7 +197,7 @@ def _write(path: Path, arrays: dict[str, np.ndarray]) -> None:
         write_atomic(path, buffer.getvalue())
 
 
-def _path(cell: Training) -> Path:
+def _path(cell: Training, watched: bool) -> Path:
     """Where this network is kept."""
     from icl_lrt.training import train
     from repro_shared.cells import sha256_json
@@ -172,4 +207,5 @@ def _path(cell: Training) -> Path:
     folder = os.environ.get(MODELS_FOLDER)
     folder = Path(folder) if folder else Path.home() / ".cache" / "icl-lrt" / "models"
     digest = sha256_json([plain(cell.recipe()), cell.seed, stamp_of(train, "icl-lrt")])[:12]
-    return folder / f"{cell.variant}-{cell.size}-seed{cell.seed}-{digest}.safetensors"
+    kind = "" if watched else "-unwatched"
+    return folder / f"{cell.variant}-{cell.size}-seed{cell.seed}-{digest}{kind}.safetensors"

@@ -11,7 +11,7 @@ from pinn_scaling.measures import band_errors, fine_grid, grid, published_grid, 
 from pinn_scaling.pdes import PDES
 from pinn_scaling.points import dense_counts, draw
 from pinn_scaling.seeds import key
-from pinn_scaling.solve import solve
+from pinn_scaling.solution import solve
 from pinn_scaling.training import Recipe, train
 
 PDE, KAPPA, SEEDS = PDES["allen_cahn"], 16.0, (1, 2)

@@ -1,6 +1,7 @@
 """A PDE solved by a single-layer network, with any of the optimisers: the same initial network, the same loss.
 
 adam, adam+cosine, adam+ema             the paper's training; with a rate that falls; its averaged weights     float32
+adam+fixed                              Adam on the points of the methods below, the same at every step        float32
 lbfgs, lm, lm-continuation, varpro      `full_batch`: on fixed points                                          float64
 
 Errors are measured on grids that have nothing to do with the points.
@@ -23,7 +24,7 @@ from pinn_scaling.points import dense_counts, draw
 from pinn_scaling.seeds import key
 from pinn_scaling.training import Recipe, train
 
-Method = Literal["adam", "adam+cosine", "adam+ema", "lbfgs", "lm", "lm-continuation", "varpro"]
+Method = Literal["adam", "adam+cosine", "adam+ema", "adam+fixed", "lbfgs", "lm", "lm-continuation", "varpro"]
 
 
 class Solution(NamedTuple):
@@ -59,27 +60,41 @@ def solve(
     if method not in get_args(Method):
         raise ValueError(f"unknown method {method!r}: choose from {', '.join(get_args(Method))}")
     if method.startswith("adam"):
-        schedule = "cosine" if method == "adam+cosine" else "constant"
-        recipe = Recipe(steps=steps or Recipe.steps, schedule=schedule, law=law, activation=activation)
+        recipe = Recipe(
+            steps=steps or Recipe.steps,
+            schedule="cosine" if method == "adam+cosine" else "constant",
+            law=law,
+            activation=activation,
+            counts=dense_counts(width) if method == "adam+fixed" else None,
+            fresh=method != "adam+fixed",
+        )
         trained = train(pde, width, [kappa] * len(seeds), seeds, recipe)
         parameters = trained.average if method == "adam+ema" else trained.parameters
     else:
         parameters = minimise(pde, width, kappa, method, seeds, steps, law, activation).parameters
+    return measure(pde, parameters, [kappa] * len(seeds), seeds, activation)
+
+
+def measure(
+    pde: Pde, parameters: Parameters, kappas: Sequence[float], seeds: Sequence[int], activation: Activation = "tanh"
+) -> Solution:
+    """What there is to know of networks, one for each of `kappas` and `seeds`; all in float64."""
     keys = jnp.stack([key(seed, "evaluation") for seed in seeds])
     grids = (published_grid(pde), fine_grid(pde), grid(pde, 21, 512, midpoints=True))
-    return Solution(parameters, *_measured(pde, activation, float(kappa), grids, parameters, keys))
+    runs = (parameters, jnp.asarray(kappas, float), keys)
+    return Solution(parameters, *_measured(pde, activation, grids, *runs))
 
 
 @partial(jax.jit, static_argnames=("pde", "activation"))
-def _measured(pde: Pde, activation: Activation, kappa, grids, parameters: Parameters, keys):
-    """Everything but the parameters, in float64."""
+def _measured(pde: Pde, activation: Activation, grids, parameters: Parameters, kappas, keys):
+    """Everything but the parameters."""
 
     def one(run):
-        parameters, key = run
+        parameters, kappa, key = run
         parameters = jax.tree.map(lambda leaf: leaf.astype(float), parameters)
         test, fine, modes = ((values(parameters, z, activation), pde.truth(z, kappa)) for z in grids)
         points = draw(key, pde, dense_counts(len(parameters.b)), jnp.float64)
         loss, _ = loss_and_gradient(pde, parameters, points, kappa, activation)
         return relative_error(*test), relative_error(*fine), band_errors(*modes), loss
 
-    return jax.lax.map(one, (parameters, keys))
+    return jax.lax.map(one, (parameters, kappas, keys))

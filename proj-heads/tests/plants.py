@@ -50,9 +50,12 @@ def exact(name: str, column: str, value, **where) -> Plant:
     return Plant("theory", column, value, {"part": name, **where})
 
 
+SETTING_OF_RUNS = {"collapse": "pseudo", "norm": False, "lr": 0.05, "objective": "simsiam"}
+
+
 def member(column: str, value, **where) -> Plant:
     """In `collapse`, the published setting unless said otherwise."""
-    return Plant("collapse", column, value, {"collapse": "pseudo", "norm": False, "lr": 0.05} | where)
+    return Plant("collapse", column, value, SETTING_OF_RUNS | where)
 
 
 def path(column: str, value, **where) -> Plant:
@@ -70,6 +73,7 @@ def pair(column: str, value, **where) -> Plant:
     return Plant("geometry", column, value, where)
 
 
+HEADS = ("linear", "relu", "gelu", "swish")
 SETTING = {"objective": "simclr", "activation": "relu", "depth": 2, "rotation": 45.0}
 DEEP = {"objective": "simclr", "activation": "swish", "depth": 3}
 DINO = {"objective": "dino", "norm": True}
@@ -81,6 +85,7 @@ PLANTS: dict[str, Plant] = {
     "C2-only-locally": exact("whitening", "elsewhere", 0.05, rank=8, seed=1),
     "C3-curvature": exact("curvature", "curvature_deviation", 1e-6, potential="softmax", seed=1),
     "C3-no-constant-head": exact("curvature", "floor", 1.0, potential="separable", seed=1),
+    "C3-any-rank": exact("curvature", "rank_one_error", 1e-16, potential="softmax and quadratic", seed=1),
     "C3-path": exact("path", "error", 0.02, path_width=64, seed=1),
     "C3-bound": exact("bound", "ratio", 1 + 1e-5, definite="indefinite", seed=1),
     "C3-threshold": exact("bound", "over_paper", 0.99, definite="semidefinite", seed=1),
@@ -90,6 +95,10 @@ PLANTS: dict[str, Plant] = {
     "C4-critical": exact("critical", "separates", 0.97, activation="swish", outputs=32, seed=1),
     "C4-cosine": exact("hessian", "below_zero", 1.0, activation="relu", loss="cosine"),
     "C4-premise": exact("collapse", "gradient", 1e-20, activation="none", objective="SimSiam"),
+    "C4-premise-predictor": exact("targets", "residual", 0.0, target="SimSiam predictor", activation="relu", seed=1),
+    "C4-dino-premise": exact("targets", "residual", 1e-20, target="DINO centred", activation="gelu", seed=1),
+    "C4-dino-smooth": exact("targets", "below_zero", 0.5, activation="swish"),
+    "C4-dino-straight": exact("targets", "negative_most", 1, target="DINO centred", activation="linear", seed=1),
     "C4-linear-trapped": exact("collapse", "negative", 4, activation="linear", objective="InfoNCE"),
     "C4-linear-field": exact("field", "shared", 0.0, activation="linear", state="equilibrium", seed=1),
     "C4-straight-training": trained("squared_negative", 0.1, activation="relu", step=300, seed=1),
@@ -100,7 +109,7 @@ PLANTS: dict[str, Plant] = {
     "C5-swish": member("escaped", 0, activation="swish"),
     "C5-small-rate": member("escaped", 0, activation="swish", lr=0.005),
     "C5-large-rate": member("ends_collapsed", 1, activation="relu", lr=0.5),
-    "C5-norm": member("ends_collapsed", 1, activation="relu", norm=True),
+    "C5-norm": member("collapsed", 1, activation="relu", norm=True),
     "C5-start": member("collapsed", 1, activation="swish", collapse="none"),
     "C5-true-linear": member("escaped", 1, activation="linear", collapse="mean_shift"),
     "C5-true-relu": member("escaped", 1, activation="relu", collapse="mean_shift"),
@@ -112,9 +121,15 @@ PLANTS: dict[str, Plant] = {
     "C5-flow-swish": path("escaped", 0, activation="swish"),
     "C5-flow-growth": path("growth", times(1e-3), activation="gelu"),
     "C5-flow-decay": path("growth", times(10), activation="relu"),
-    "C5-flow-singular": path("stiffness", 9e4, start="pseudo", activation="linear", seeds=1),
-    "C6-sign": trained("cosine_negative", 1.0, activation="relu"),
-    "C6-spread": trained("lambda_max", times(-1), activation="swish"),
+    "C5-true-control": member("escaped", 0, activation="relu", collapse="mean_shift", objective="infonce"),
+    "C5-flow-singular": path("met_1e+06", 0.12, start="pseudo", activation="linear"),
+    "C5-flow-steps": path("escaped_0.5", 1, activation="linear"),
+    "C5-flow-small-steps": path("growth_0.05", times(2), activation="gelu"),
+    "C5-flow-foretold-start": path("rate_start", times(-1)),
+    "C5-flow-foretold-settled": path("rate_settled", times(-1)),
+    "C6-sign": trained("cosine_below_zero", 1.0, activation="relu"),
+    "C6-spread": trained("condition", times(-1), activation="swish", alpha=0.1),
+    "C6-spread-ordinary": trained("condition", times(-1), activation="swish", alpha=1.0),
     "C6-condition": member("spearman_condition", -0.5),
     "C6-rank": member("spearman_effective_rank", 0.5),
     "C7-linear": member("timescale", times(0.09), activation="linear"),
@@ -125,6 +140,12 @@ PLANTS: dict[str, Plant] = {
     "C7-parity-swish": member("timescale", times(0.3), activation="swish", norm=True),
     "C7-start-relu": member("timescale", times(0.09), activation="relu", collapse="none"),
     "C7-start-swish": member("timescale", times(0.09), activation="swish", collapse="none"),
+    **{f"C7-{head}-median": member("timescale_median", times(0.1), activation=head) for head in HEADS},
+    **{f"C7-true-{head}": member("timescale", times(0.09), activation=head, collapse="mean_shift") for head in HEADS},
+    **{
+        f"C7-true-{head}-median": member("timescale_median", times(0.1), activation=head, collapse="mean_shift")
+        for head in HEADS
+    },
     "C8-rotation-published-linear": pair("rotation_published_linear_h", add(30), **SETTING),
     "C8-rotation-published-mlp": pair("rotation_published_mlp_h", add(20), **SETTING),
     "C8-rotation-linear": pair("rotation_linear_h", add(20), **SETTING),
@@ -133,24 +154,35 @@ PLANTS: dict[str, Plant] = {
     "C8-class": pair("class_linear_h", add(20), **SETTING),
     "C8-range": pair("rotation_mlp_h", add(30), **SETTING | {"rotation": 180.0}),
     "C9-curvature": pair("curvature_ratio", times(0.3), **SETTING),
+    "C8-gap-doubles-converged": pair("rotation_linear_h", add(3), **SETTING),
+    "C9-curvature-isometry": pair("isometry_curvature_ratio", times(0.3), **SETTING),
+    "C9-curvature-centred": pair("centred_curvature_ratio", times(0.5), **SETTING),
     "C9-turning": pair("turning_ratio", times(0.8), **SETTING),  # below the 10 % that are asked for
-    "C10-compression": pair("compression", times(0.01), **SETTING),
+    "C10-compression": pair("compression_total", times(0.1), **SETTING),
+    "C10-compression-unit": pair("compression", times(0.01), **SETTING),
+    "C10-compression-isometry": pair("isometry_compression", times(10), **SETTING),
     "C10-published-protocol": pair("unit_compression", times(0.01), **SETTING),
-    "C10-semantics": pair("class_gain", times(0.5), **SETTING),
-    "C11-gain": pair("class_gain", times(0.5), **DEEP),
+    "C10-published-protocol-total": pair("unit_compression_total", times(0.1), **SETTING),
+    "C10-semantics": pair("raw_class_gain", times(0.5), **SETTING),
+    "C10-semantics-unit": pair("class_gain", times(0.5), **SETTING),
+    "C11-gain": pair("raw_class_gain", times(0.5), **DEEP),
+    "C11-gain-unit": pair("class_gain", times(0.5), **DEEP),
     "C11-gain-published-protocol": pair("unit_class_gain", times(0.5), **DEEP),
     "C11-probe-gap-published-protocol": pair("rotation_published_linear_h", add(20), **DEEP),
     "C11-probe-gap": pair("rotation_linear_h", add(20), **DEEP),
     "C11-metric": pair("along_augmentation", times(2.9), **DEEP),  # falls, by less than the 10 % that are asked for
     "C12-dino-cosine": pair("turn_cosine_gain", add(-2), **DINO),
     "C12-dino-curvature": pair("turn_raw_curvature_ratio", times(100), **DINO),
-    "C12-dino-curvature-unit": pair("turn_curvature_ratio", times(100), **DINO),
+    "C12-dino-cosine-centred": pair("turn_centred_cosine_gain", add(-2), **DINO),
+    "C12-dino-curvature-centred": pair("turn_centred_curvature_ratio", times(100), **DINO),
     "C12-dino-turning": pair("turn_turning_ratio", times(100), **DINO),
-    "C12-dino-collapsed-cosine": pair("turn_cosine_gain", add(-2), **COLLAPSED),
-    "C12-dino-collapsed-curvature": pair("turn_curvature_ratio", times(100), **COLLAPSED),
+    "C12-dino-collapsed-cosine": pair("turn_centred_cosine_gain", add(-2), **COLLAPSED),
+    "C12-dino-collapsed-curvature": pair("turn_centred_curvature_ratio", times(100), **COLLAPSED),
     "C12-decorrelating-cosine": pair("blur_cosine_gain", add(4), objective="vicreg"),
+    "C12-decorrelating-cosine-centred": pair("blur_centred_cosine_gain", add(4), objective="vicreg"),
     "C12-decorrelating-curvature": pair("blur_raw_curvature_ratio", times(1e-4), objective="barlow"),
-    "C12-universal": pair("turn_variance_unit", times(0.1), objective="barlow"),
+    "C12-universal": pair("turn_variance_share", times(0.1), objective="barlow"),
+    "C12-universal-unit": pair("turn_variance_unit", times(0.1), objective="barlow"),
     "C13-singular": exact("invariance", "along", 1e-6, activation="gelu", seed=1),
     "C13-fisher": exact("fisher", "rank_h", 7, position="inside", seed=1),
     "C13-fisher-anywhere": exact("fisher", "rank_h", 8, position="outside", seed=1),
@@ -160,12 +192,21 @@ PLANTS: dict[str, Plant] = {
 BESIDES: dict[str, set[str]] = {
     # Where a linear probe reads h better than z and an MLP does not, MLP over linear is less on h than on z.
     "C8-rotation-published-linear": {"C8-gap-doubles"},
+    "C8-rotation-linear": {"C8-gap-doubles-converged"},
+    # The control of a head is what makes that head's answer one.
+    "C5-true-control": {"C5-true-relu"},
+    # Flow and descent are compared from the same starts, and how much paths grow is compared with what foretells it.
+    "C5-flow-gelu": {"C5-flow-steps"},
+    "C5-flow-swish": {"C5-flow-steps"},
+    "C5-flow-growth": {"C5-flow-small-steps", "C5-flow-foretold-start", "C5-flow-foretold-settled"},
+    "C5-flow-decay": {"C5-flow-small-steps"},
 }
 """What else a plant takes away, and why it cannot be otherwise; nothing where an id is not there."""
 
 ABOUT_EVERY_VALUE = {
     "C1-hessian", "C2-whitens", "C2-only-locally", "C3-curvature", "C3-no-constant-head", "C3-path", "C3-bound",
-    "C3-threshold", "C4-straight", "C4-critical", "C4-premise", "C4-linear-trapped", "C4-linear-field",
-    "C4-straight-training", "C5-flow-singular", "C13-singular", "C13-fisher", "C13-fisher-anywhere",
+    "C3-threshold", "C3-any-rank", "C4-straight", "C4-critical", "C4-premise", "C4-premise-predictor",
+    "C4-dino-premise", "C4-dino-straight", "C4-linear-trapped", "C4-linear-field",
+    "C4-straight-training", "C13-singular", "C13-fisher", "C13-fisher-anywhere",
 }  # fmt: skip
 """Statements that one value can contradict; all others are about sizes, and are judged over seeds."""

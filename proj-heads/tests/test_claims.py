@@ -29,6 +29,7 @@ from plants import (
 )
 from worlds import WORLDS, World, world
 
+from proj_heads.checks.flow import _jackknife
 from proj_heads.claims import CLAIMS
 from repro_shared.claims import evaluate
 from repro_shared.results import Results
@@ -156,16 +157,50 @@ def test_every_check_can_read_what_the_experiments_record():
 
 
 def test_the_first_steps_and_heads_that_start_elsewhere_do_not_count():
-    for column, id in (("squared_negative", "C4-straight-training"), ("cosine_negative", "C6-sign")):
-        assert verdict(id, *(trained(column, 64.0, step=step) for step in (0, 30))) == "supported"
-        assert verdict(id, trained(column, 64.0, step=60, activation="linear")) == "contradicted"
+    for column, id in (("squared_negative", "C4-straight-training"), ("cosine_below_zero", "C6-sign")):
+        assert verdict(id, *(trained(column, 1.0, step=step) for step in (0, 30))) == "supported"
+        assert verdict(id, trained(column, 1.0, alpha=1.0)) == "supported"
+        later = [trained(column, 1.0, step=step, activation="linear") for step in (60, 90, 120)]
+        assert verdict(id, *later) == "contradicted"
     assert found("C4-smooth-training", trained("squared_negative", 0.0, alpha=1.0)) == found("C4-smooth-training")
 
 
-def test_spread_and_condition_are_compared_in_both_kinds_of_start():
-    reverse = trained("lambda_max", times(-1), activation="swish", alpha=1.0)
-    one = found("C6-spread", reverse)
-    assert one["measured"] == pytest.approx(0) and one["verdict"] == "inconclusive"
+def test_spread_and_condition_are_compared_start_by_start_and_without_step_0():
+    for id, alpha, other in (("C6-spread", 0.1, 1.0), ("C6-spread-ordinary", 1.0, 0.1)):
+        where = {"activation": "swish", "alpha": alpha}
+        assert found(id)["measured"] == pytest.approx(1)
+        assert found(id, trained("std", 9.0, step=0, **where))["measured"] == pytest.approx(1)
+        assert found(id, trained("std", 9.0, step=30, **where))["measured"] < 0.9
+        assert found(id, trained("condition", times(-1), activation="swish", alpha=other)) == found(id)
+
+
+def test_a_singular_covariance_has_no_condition_number_and_supports_nothing():
+    one = found("C6-spread", trained("condition", np.nan, activation="swish", alpha=0.1, seed=2, step=300))
+    assert one["verdict"] == "inconclusive" and "1 of 4 values are missing" in one["why"]
+
+
+def wilson(share: float, n: int) -> tuple[float, float]:
+    z = 1.959964
+    centre, half = share + z**2 / (2 * n), z * (share * (1 - share) / n + z**2 / (4 * n**2)) ** 0.5
+    return 100 * (centre - half) / (1 + z**2 / n), 100 * (centre + half) / (1 + z**2 / n)
+
+
+def test_shares_of_draws_span_wilsons_interval_of_all_draws_and_that_of_seeds():
+    everywhere = found("C4-smooth", exact("hessian", "below_zero", 1.0))  # 4 seeds, 2 heads, 2 losses, 32 samples
+    assert everywhere["low"] == pytest.approx(wilson(1, 512)[0], rel=1e-6) and everywhere["high"] == 100
+    assert everywhere["n"] == 4 and everywhere["verdict"] == "supported"
+    nowhere = found("C4-any-residual", exact("critical", "zero", 0.0))
+    assert (nowhere["low"], nowhere["verdict"]) == (0, "contradicted")
+    assert nowhere["high"] == pytest.approx(wilson(0, 256)[1], rel=1e-6)
+    apart = found("C4-smooth", exact("hessian", "below_zero", 1.0), exact("hessian", "below_zero", 0.8, seed=1))
+    assert apart["measured"] == pytest.approx(95) and apart["low"] == pytest.approx(95 - 3.182446 * 5, rel=1e-5)
+    assert apart["high"] == 100 and apart["verdict"] == "inconclusive"
+
+
+def test_the_sign_is_judged_by_samples_each_of_which_counts_once():
+    one = found("C6-sign", trained("cosine_below_zero", 1.0))  # 4 seeds, 2 heads, 32 samples
+    assert (one["measured"], one["high"], one["verdict"]) == (100, 100, "contradicted")
+    assert one["low"] == pytest.approx(wilson(1, 256)[0], rel=1e-6)
 
 
 def test_a_curved_loss_is_needed_and_the_quadratic_is_the_control():
@@ -173,6 +208,7 @@ def test_a_curved_loss_is_needed_and_the_quadratic_is_the_control():
     assert one["verdict"] == "supported" and one["measured"] < 2 and "control: 2.5" in one["why"]
     varies = exact("curvature", "curvature_deviation", 9.0, potential="softmax and quadratic")
     assert verdict("C3-curvature", varies) == "supported"
+    assert verdict("C3-no-constant-head", PLANTS["C3-any-rank"]) == "supported"  # it is about full rank
 
 
 def test_narrow_paths_and_narrow_heads_do_not_count():
@@ -185,6 +221,15 @@ def test_one_seed_with_a_gradient_is_enough_for_the_premise_and_a_saddle_has_to_
     assert verdict("C4-premise", *(exact("collapse", "gradient", 0.0, seed=s, **none) for s in (0, 1))) == "supported"
     some = PLANTS["C4-linear-trapped"].where
     assert verdict("C4-linear-trapped", exact("collapse", "negative", 3, seed=0, **some)) == "supported"
+
+
+def test_residuals_and_heads_of_other_objectives_do_not_count_for_dino():
+    other = {"target": "SimSiam predictor"}
+    assert verdict("C4-dino-premise", exact("targets", "residual", 0.0, **other)) == "supported"
+    assert verdict("C4-dino-smooth", exact("targets", "below_zero", 0.0, **other)) == "supported"
+    assert verdict("C4-dino-smooth", exact("targets", "below_zero", 0.0, activation="relu")) == "supported"
+    assert verdict("C4-dino-straight", exact("targets", "negative_most", 9, **other)) == "supported"
+    assert verdict("C4-dino-straight", exact("targets", "negative_most", 9, activation="gelu")) == "supported"
 
 
 def test_missing_values_do_not_hide_what_contradicts():
@@ -220,17 +265,18 @@ def test_ratios_of_orbits_that_cancel_show_nothing():
 
 
 def test_dino_is_judged_with_and_without_batch_norm_apart():
-    flat = [pair(f"{orbit}_curvature_ratio", 1.5, **DINO) for orbit in ("turn", "brightness", "contrast", "blur")]
-    assert verdict("C12-dino-curvature-unit", *flat) == "contradicted"
+    orbits = ("turn", "brightness", "contrast", "blur")
+    flat = [pair(f"{orbit}_centred_curvature_ratio", 1.5, **DINO) for orbit in orbits]
+    assert verdict("C12-dino-curvature-centred", *flat) == "contradicted"
     assert verdict("C12-dino-collapsed-curvature", *flat) == "supported"
 
 
 def test_every_objective_has_to_compress_and_collapsed_ones_and_other_settings_do_not_count():
     for off in ({"objective": "dino", "norm": False}, {"activation": "swish"}, {"rotation": 180.0}):
-        assert verdict("C12-universal", pair("turn_variance_unit", 0.1, **off)) == "supported"
+        assert verdict("C12-universal", pair("turn_variance_share", 0.1, **off)) == "supported"
     for objective in ("dino", "vicreg", "barlow", "simclr"):
-        assert verdict("C12-universal", pair("turn_variance_unit", 0.1, objective=objective)) == "contradicted"
-    one = found("C12-universal", pair("turn_variance_unit", add(-4.2), objective="vicreg", seed=0))
+        assert verdict("C12-universal", pair("turn_variance_share", 0.1, objective=objective)) == "contradicted"
+    one = found("C12-universal", pair("turn_variance_share", add(-2.3), objective="vicreg", seed=0))
     assert one["verdict"] == "inconclusive"  # one seed of one objective decides nothing
 
 
@@ -325,8 +371,97 @@ def test_growth_behind_one_head_and_decay_behind_the_other_show_nothing():
     assert one["verdict"] == "inconclusive" and one["measured"] == pytest.approx(1)
 
 
+def left(*wanted: Plant) -> list[Plant]:
+    """These changes, and that the paths were left before the end."""
+    return [*wanted, *(path("stopped", 1, **change.where) for change in wanted)]
+
+
+def test_a_path_that_was_left_is_known_only_by_what_it_had_done():
+    for head in ("linear", "swish"):  # which would otherwise be supported by one path less
+        one = found(f"C5-flow-{head}", *left(path("escaped", np.nan, activation=head, seeds=2)))
+        assert (one["verdict"], one["n"]) == ("inconclusive", 7) and "1 of 8 values are missing" in one["why"]
+    one = found("C5-flow-swish", *left(path("escaped", 1, activation="swish", seeds=2)))
+    assert (one["verdict"], one["n"]) == ("supported", 8) and "1 of 8 paths were left" in one["why"]
+    for id, head in (("C5-flow-growth", "gelu"), ("C5-flow-decay", "linear")):
+        one = found(id, path("stopped", 1, activation=head, seeds=2))
+        assert (one["verdict"], one["n"]) == ("inconclusive", 7)
+
+
+def test_paths_that_were_left_are_no_part_of_what_is_said_of_those_that_last():
+    wrong = [path("growth", 1e-9, activation="gelu", seeds=2), path("stopped", 1, activation="gelu", seeds=2)]
+    for id in ("C5-flow-foretold-start", "C5-flow-foretold-settled", "C5-flow-small-steps"):
+        assert verdict(id, *wrong) == "supported" and "31 of 32 paths last" in found(id, *wrong)["why"]
+
+
+def test_a_rate_that_does_not_tell_heads_apart_foretells_nothing():
+    """The reviewed case: positive for every path, whether it grows or not."""
+    positive = path("rate_start", lambda rate: 1 + (np.arange(len(rate)) * 7 % 32) / 32)
+    one = found("C5-flow-foretold-start", positive)
+    assert one["verdict"] != "supported" and "positive for 32, 16 grow, and the sign is right for 16" in one["why"]
+
+
+def test_the_jackknife_is_the_t_interval_for_a_mean():
+    table = pd.DataFrame({"seeds": [0, 0, 1, 1, 2, 2], "x": [1.0, 2, 4, 4, 9, 0]})
+    pseudo = _jackknife(lambda held: held["x"].mean(), table)
+    assert pseudo.to_numpy() == pytest.approx(table.groupby("seeds")["x"].mean().to_numpy())
+
+
+def test_descent_and_flow_may_not_differ_in_opposite_directions():
+    one = found("C5-flow-small-steps", path("growth_0.05", times(3), activation="gelu"),
+                path("growth_0.05", times(1 / 3), activation="swish"))  # fmt: skip
+    assert one["verdict"] == "contradicted"
+
+
+ENDS = {"start": "pseudo", "activation": "swish"}
+
+
 def test_paths_of_relu_may_end_without_a_singularity():
-    assert verdict("C5-flow-singular", path("stiffness", 1.0, activation="relu", start="pseudo")) == "supported"
+    relu = ENDS | {"activation": "relu"}
+    assert (
+        verdict("C5-flow-singular", path("met_1e+06", np.nan, **relu), path("met_100000", 9.0, **relu)) == "supported"
+    )
+
+
+@pytest.mark.parametrize(
+    "changes, expected",
+    [
+        ([path("met_1e+06", 0.256, **ENDS)], "contradicted"),  # the reviewed path: it goes on when the limit is raised
+        ([path("nearest_1e+06", 5e-3, **ENDS)], "contradicted"),  # stiff, but not because an output vanishes
+        ([path("met_1e+06", np.nan, **ENDS), path("stopped", 0, **ENDS)], "contradicted"),  # it lasts
+        ([path("met_1e+06", np.nan, **ENDS)], "inconclusive"),  # given up
+        ([path("met_1e+06", np.nan, **ENDS, seeds=1)], "inconclusive"),
+        ([path("met_1e+06", 0.256, **ENDS, seeds=1)], "supported"),  # one seed of eight
+        ([path("met_1e+06", 0.256, **ENDS, seeds=seed) for seed in (1, 2)], "inconclusive"),
+        ([path("stiffness", 1e9)], "supported"),  # however stiff it was: that only says where the path was left
+    ],
+)
+def test_a_path_ends_at_a_zero_only_if_higher_limits_find_the_same(changes, expected):
+    assert verdict("C5-flow-singular", *changes) == expected
+
+
+def test_without_a_control_that_escapes_true_collapse_decides_nothing():
+    control = {"collapse": "mean_shift", "objective": "infonce"}
+    for head in ("linear", "relu", "gelu", "swish"):
+        stuck = found(f"C5-true-{head}", member("escaped", 0, activation=head, **control))
+        assert stuck["verdict"] == "inconclusive" and "Under InfoNCE" in stuck["why"]
+        never = found(f"C5-true-{head}", member("collapsed", 0, activation=head, **control))
+        assert never["verdict"] == "inconclusive"
+    wrong = member("escaped", 0, activation="gelu", collapse="mean_shift")
+    assert verdict("C5-true-gelu", wrong) == "contradicted"
+    assert verdict("C5-true-gelu", wrong, member("escaped", 0, activation="gelu", **control)) == "inconclusive"
+
+
+def test_batch_norm_prevents_collapse_only_where_no_run_was_collapsed():
+    """Not even one that recovers, which `ends_collapsed` would not show."""
+    assert verdict("C5-norm", member("ends_collapsed", 0, norm=True), PLANTS["C5-norm"]) == "contradicted"
+
+
+def test_mean_and_median_updates_are_judged_apart():
+    first_steps = member("timescale", times(1000), activation="swish")
+    assert verdict("C7-swish-median", first_steps, PLANTS["C7-swish-median"]) == "contradicted"
+    assert "of the means over steps 1e+05" in found("C7-swish-median", first_steps)["why"]
+    one = found("C7-swish")
+    assert "mean relative update a step 1.0e-01 and 1.0e-03 (medians over seeds)" in one["why"]
 
 
 def test_parity_has_two_sides():

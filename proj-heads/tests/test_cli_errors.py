@@ -57,6 +57,13 @@ def test_the_paper_preset_on_a_cpu_is_refused_with_the_hours_it_takes(here, tmp_
     assert not list(tmp_path.rglob("cells/*.json"))
 
 
+@pytest.mark.parametrize("preset, device", [("paper", "cpu"), ("smoke", "cuda")])
+def test_what_cannot_run_to_the_end_is_refused_before_anything_runs(here, tmp_path, preset, device):
+    line = one_line(here("reproduce", "--preset", preset, "--device", device, "--out", tmp_path))
+    assert "core-hours on a CPU" in line or "torch has no device cuda here" in line
+    assert not list(tmp_path.rglob("cells/*.json"))
+
+
 def test_recorded_cells_take_no_more_hours(here, tmp_path):
     first, *others = [replace(cell, device="cpu") for cell in hessian.PRESETS["paper"]]
     log = RunLog("proj-heads", "paper", tmp_path, "proj-heads").experiment("hessian", hessian, [first, *others])
@@ -78,9 +85,9 @@ def test_one_experiments_failure_does_not_keep_others_from_running(reproduced, h
     shutil.copytree(out / "smoke" / "theory", tmp_path / "smoke" / "theory")
     lost = next((tmp_path / "smoke" / "theory" / "cells").glob("*.json"))
     lost.unlink()
-    arguments = ("reproduce", "--preset", "smoke", "--only", "hessian", "theory", "--device", "cuda")
-    line = one_line(here(*arguments, "--out", tmp_path))
-    assert line.startswith("proj-heads: hessian: torch has no device cuda")
+    arguments = ("reproduce", "--preset", "smoke", "--only", "hessian", "theory", "--data", "cifar10")
+    line = one_line(here(*arguments, "--data-dir", tmp_path, "--out", tmp_path))
+    assert line.startswith("proj-heads: hessian: ") and "CIFAR10" in line
     assert lost.exists()
     claims = json.loads((tmp_path / "smoke" / "claims.json").read_text())
     verdicts = {claim["id"]: claim["verdict"] for claim in claims}

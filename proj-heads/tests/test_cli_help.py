@@ -38,7 +38,7 @@ def test_help_lists_the_commands_and_answers_within_a_second(proj_heads):
 def test_every_setting_is_a_flag_with_its_explanation(here):
     done = here("run", "geometry", "--help")
     assert done.returncode == 0
-    for words in ("--objective", "--probe-train", "Training images of the probes.", "--device", "tau of simclr."):
+    for words in ("--objective", "--probe-train", "images of the converged probes.", "--device", "tau of simclr."):
         assert words in done.stdout
     done = here("reproduce", "--help")
     assert all(flag in done.stdout for flag in ("--only", "--jobs", "--scheduler", "--data-dir", "--force", "--out"))

@@ -8,6 +8,7 @@ import pytest
 
 from proj_heads.experiments import geometry, geometry_figures, hessian, hessian_figures
 from proj_heads.experiments.appearance import ACTIVATIONS, PROBES, mean_of, nearest
+from proj_heads.pair_orbits import OrbitStatistics
 from repro_shared.runlog import Results
 
 SIMCLR = geometry.Config(width=16, steps=8)
@@ -22,10 +23,11 @@ def pair(**planted) -> dict:
                for place in ("z", "layer1", "h")]  # fmt: skip
     columns += [f"rotation_published_{probe}_{place}" for probe in ("linear", "mlp") for place in ("z", "h")]
     columns += ["rank_z", "rank_h", "curvature_ratio", "length_ratio", "turning_ratio", "metric_rank"]
-    columns += ["along_augmentation", "along_semantic"]
-    columns += [f"{given}{name}" for given in ("", "unit_") for name in ("compression", "class_gain")]
-    of_orbits = ("variance_total", "variance_unit", "curvature_ratio", "raw_curvature_ratio", "turning_ratio")
-    columns += [f"{orbit}_{name}" for orbit in ("turn", "blur") for name in (*of_orbits, "cosine_gain")]
+    columns += ["along_augmentation", "along_semantic", "centred_curvature_ratio"]
+    columns += ["isometry_compression", "isometry_curvature_ratio"]
+    of_space = ("compression", "compression_total", "class_gain", "raw_class_gain")
+    columns += [f"{given}{name}" for given in ("", "unit_") for name in of_space]
+    columns += [f"{orbit}_{name}" for orbit in ("turn", "blur") for name in OrbitStatistics._fields]
     angles = np.linspace(0, 2 * np.pi, 12, endpoint=False)
     circle = np.stack([np.cos(angles), np.sin(angles)], 1)[:, None] * np.ones((1, 3, 1))
     arrays = {"plane_z": circle, "plane_h": 2 * circle, "plane_class": np.arange(3), "spectrum": np.array([4.0, 2, 0])}
@@ -63,11 +65,23 @@ def test_the_gap_is_that_of_z_over_h_by_range_and_by_task():
 
 
 def test_compression_is_drawn_for_both_inputs_as_geometric_means_by_head():
-    cells = [(cell, [pair(compression=0.1 * 4**cell.seed, unit_compression=3.0 * cell.depth)]) for cell in SWISH]
-    top = geometry_figures.draw(Results.from_records(cells))["compression"].axes[0]
-    assert drawn(top, "given z (raw)") == pytest.approx([0.2, 0.2, 0.2])
-    assert drawn(top, "given z / ||z|| (published)") == pytest.approx([3, 6, 9])
-    assert top.get_yscale() == "log"
+    for column, place in (("compression_total", 0), ("compression", 1), ("class_gain", 2)):
+        planted = [{column: 0.1 * 4**cell.seed, f"unit_{column}": 3.0 * cell.depth} for cell in SWISH]
+        cells = [(cell, [pair(**numbers)]) for cell, numbers in zip(SWISH, planted, strict=True)]
+        ax = geometry_figures.draw(Results.from_records(cells))["compression"].axes[place]
+        assert drawn(ax, "given z (raw)") == pytest.approx([0.2, 0.2, 0.2])
+        assert drawn(ax, "given z / ||z|| (published)") == pytest.approx([3, 6, 9])
+        assert ax.get_yscale() == "log"
+
+
+def test_the_isometry_stands_beside_every_head_and_published_probes_only_where_they_were_trained():
+    cells = [(cell, [pair(isometry_compression=0.1 * cell.depth)]) for cell in SWISH]
+    ax = geometry_figures.draw(Results.from_records(cells))["compression"].axes[1]
+    crosses = [line.get_ydata()[0] for held in ax.containers for line in [held.lines[0]] if line.get_marker() == "x"]
+    assert crosses == pytest.approx([0.1, 0.2, 0.3])
+    without = {name: np.nan for name in pair() if "published" in name}
+    fig = geometry_figures.draw(Results.from_records([(SIMCLR, [pair(**without)])]))["guillotine"]
+    assert {held.get_label() for held in fig.axes[0].containers} == {PROBES["linear"][0], PROBES["mlp"][0]}
 
 
 def test_dino_without_batch_norms_is_a_head_of_its_own():
@@ -111,7 +125,8 @@ def test_the_hessian_figures_draw_the_median_over_seeds_by_head_and_reading():
                       for name in ("negative", "metric_negative", "lowest", "share")}  # fmt: skip
             curves["squared_negative"] = np.full(3, value if activation == "swish" else 0.0)
             curves["squared_lowest"] = -curves["squared_negative"]
-            spread = {"std": np.array([0.1, 0.2, 0.3]), "lambda_max": np.array([3.0, 2.0, 1.0])}
+            spread = {"std": np.array([0.1, 0.2, 0.3]), "condition": np.array([0.0, 40, 50]),
+                      "lambda_max": np.array([1.0, 3.0, 2.0]), "effective_rank": np.array([9.0, 9.0, 8.0])}  # fmt: skip
             record = {"step": np.array([0, 4, 8]), "d": 64} | curves | spread
             cells.append((replace(hessian.PRESETS["smoke"][0], activation=activation, seed=seed), [record]))
     figures = hessian_figures.draw(Results.from_records(cells))
@@ -120,8 +135,12 @@ def test_the_hessian_figures_draw_the_median_over_seeds_by_head_and_reading():
         lines = {line.get_color(): line.get_ydata() for line in figures[name].axes[1].lines if line.get_ls() == "-"}
         assert lines[ACTIVATIONS["swish"][1]] == pytest.approx([12 * sign] * 3)
         assert lines[ACTIVATIONS["relu"][1]] == pytest.approx([0] * 3)
-    legend = figures["spread"].axes[2].get_legend()
-    assert [text.get_text() for text in legend.get_texts()] == ["-1.00", "-1.00"]
+    first, second = figures["lowest"].axes[:2]
+    assert first.get_ylim() == second.get_ylim() and list(first.get_yticks()) == list(second.get_yticks())
+    points = [line for line in figures["spread"].axes[2].lines if line.get_marker() == "o"]
+    assert np.array([line.get_ydata() for line in points]) == pytest.approx(  # without step 0
+        np.array(2 * [[1.0] * 3, [-1.0] * 3, [-1.0] * 3])
+    )
     assert all(len(fig.get_label()) > 100 and "3 seeds" in fig.get_label() for fig in figures.values())
 
 

@@ -84,9 +84,14 @@ def test_the_spectral_radius_is_that_of_the_jacobian():
 def test_a_row_that_becomes_too_stiff_is_left_and_the_others_go_on():
     """y' = -1 / y ends at t = y(0)^2 / 2 in a singularity; its Jacobian is 1 / y^2."""
     start = torch.tensor([[1.0], [3.0]], dtype=torch.float64)
-    found = rkc.integrate(lambda y: -1 / y, start, [0.0, 0.3, 1.0, 2.0], tolerance=1e-5, stiffest=1e3)
+    found = rkc.integrate(lambda y: -1 / y, start, [0.0, 0.3, 1.0, 2.0], tolerance=1e-5, stiffest=(10.0, 1e3))
     assert 0.45 < found.end[0] <= 0.5 + 1e-6 and found.end[1] == 2
     assert torch.isnan(found.states[2:, 0]).all() and found.states[1, 0].item() == pytest.approx(0.4**0.5, rel=1e-3)
+    for limit, met_at, met in zip((10.0, 1e3), found.met_at, found.met, strict=True):
+        assert met_at[0] <= found.end[0] and 1 / met[0].item() ** 2 > limit / 1.2
+        assert met[0].item() ** 2 + 2 * met_at[0].item() == pytest.approx(1, abs=1e-3)
+    assert found.met_at[0, 0] < found.met_at[1, 0] == found.end[0] and (found.met[1, 0] == found.last[0]).all()
+    assert torch.isnan(found.met_at[:, 1]).all() and torch.isnan(found.met[:, 1]).all()
     np.testing.assert_allclose(found.states[:, 1, 0], np.sqrt(9 - 2 * np.array([0, 0.3, 1, 2])), rtol=1e-4)
 
 
@@ -196,6 +201,7 @@ def test_the_predictors_zero_is_a_singularity_of_the_loss():
     program, theta, x = problem("linear", "mean_shift")
     last = theta.shape[1] - 12  # the predictor's last map, 3 -> 4
     theta[1, last:] *= 1e-4
-    found = flow(program, theta, x, [0.0, 0.01, 0.1], tolerance=1e-3, stiffest=1e4)
+    found = flow(program, theta, x, [0.0, 0.01, 0.1], tolerance=1e-3, stiffest=(1e3, 1e4))
     assert found.end[0] == 0.1 and found.end[1] < 0.1
     assert torch.isnan(found.std[-1, 1]) and torch.isfinite(found.std[:, 0]).all()
+    assert torch.isnan(found.met_at[:, 0]).all() and (found.met_at[-1, 1] == found.end[1])

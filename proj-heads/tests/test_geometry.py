@@ -286,6 +286,9 @@ def test_images_may_be_bytes_and_chunks_change_nothing(monkeypatch):
 def test_mistakes_are_explained(unchecked):
     backbone, head = pair()
     x = images()
+    untracked = nn.Sequential(nn.Linear(16, 5), nn.BatchNorm1d(5, track_running_stats=False))
+    lost = nn.Linear(16, 5)
+    nn.init.constant_(lost.bias, float("inf"))
     for message, call in {
         "choose from raw, unit": lambda: head_geometry(backbone, head, x, turn, "both"),
         "at least 2 images": lambda: head_geometry(backbone, head, x[:1], turn),
@@ -293,6 +296,11 @@ def test_mistakes_are_explained(unchecked):
         "with nn.Flatten": lambda: head_geometry(nn.Identity(), head, x, turn),
         "augment gave shape": lambda: orbit_features(backbone, x, lambda x, values: x, [0]),
         "z has shape": lambda: pullback_metric(head, torch.zeros(3)),
+        "the head is a function: make it an nn.Module": lambda: head_geometry(backbone, lambda z: z, x, turn),
+        "the backbone is a function": lambda: head_geometry(lambda x: x.flatten(1), head, x, turn),
+        "keep track_running_stats": lambda: head_geometry(backbone, untracked, x, turn),
+        "the backbone's output has NaN or inf": lambda: head_geometry(backbone, head, x * float("nan"), turn),
+        "the head's output has NaN or inf": lambda: head_geometry(backbone, lost, x, turn),
     }.items():
         with pytest.raises(ValueError, match=message):
             call()

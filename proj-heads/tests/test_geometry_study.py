@@ -142,6 +142,11 @@ def total_variance(orbits) -> float:
     return ((points - points.mean(0)) ** 2).sum(1).mean()
 
 
+def centred(orbits):
+    """Minus the mean of all points."""
+    return orbits - orbits.mean((0, 1))
+
+
 def class_orbit(orbits, labels) -> float:
     """Mean distance of classes' centres over mean distance of points of an orbit."""
     centres = [orbits[labels == label].mean((0, 1)) for label in np.unique(labels)]
@@ -162,6 +167,15 @@ def test_compression_and_class_gain_are_those_of_orbits_followed_one_by_one(cell
     assert record[f"{prefix}compression_total"] == pytest.approx(total, rel=1e-3)
     gain = class_orbit(unit(h), labels) / class_orbit(unit(z), labels)
     assert record[f"{prefix}class_gain"] == pytest.approx(gain, rel=1e-3)
+    gain = class_orbit(h, labels) / class_orbit(z, labels)
+    assert record[f"{prefix}raw_class_gain"] == pytest.approx(gain, rel=1e-3)
+    about = spread(unit(centred(z))) / spread(unit(centred(h)))
+    assert record[f"{prefix}compression_centred"] == pytest.approx(about, rel=1e-3)
+    offset = np.linalg.norm(unit(h).mean((0, 1)))
+    assert record[f"{prefix}offset_h"] == pytest.approx(offset, rel=1e-3)
+    if not prefix:
+        assert record["offset_z"] == pytest.approx(np.linalg.norm(unit(z).mean((0, 1))), rel=1e-3)
+        assert record["isometry_compression"] == pytest.approx(spread(unit(z)) / spread(unit(centred(z))), rel=1e-3)
 
 
 def curvature(orbits) -> float:
@@ -175,7 +189,11 @@ def length(orbits) -> float:
 
 def test_curvature_and_length_are_those_of_small_rotations(cell):
     found = ran(cell)
-    z, h = map(unit, rotations(cell, found, range(0, 46, 5)))
+    raw = rotations(cell, found, range(0, 46, 5))
+    z, h = map(unit, raw)
+    about = [curvature(unit(centred(points))) for points in raw]
+    assert found.record["centred_curvature_ratio"] == pytest.approx(about[1] / about[0], rel=1e-3)
+    assert found.record["isometry_curvature_ratio"] == pytest.approx(about[0] / curvature(z), rel=1e-3)
     assert found.record["curvature_z"] == pytest.approx(curvature(z), rel=1e-3)
     assert found.record["curvature_h"] == pytest.approx(curvature(h), rel=1e-3)
     assert found.record["curvature_ratio"] == pytest.approx(curvature(h) / curvature(z), rel=1e-3)
@@ -222,17 +240,18 @@ TRANSFORMS = {
 @pytest.mark.parametrize("name", TRANSFORMS)
 def test_statistics_of_pretrained_models_are_those_of_single_images(cell, name):
     found, record = ran(cell), ran(cell).record
-    z, h, gains = [], [], []
+    z, h, gains, first = [], [], [], []
     for image in pixels(load(cell.data, False))[: cell.orbit_images]:
         here = forward(found, torch.stack([TRANSFORMS[name](image, float(v)) for v in geometry.ORBITS[name]]))
         anchors = forward(found, image[None])
         cosines = [(unit(points) @ unit(anchor)[0]).mean() for points, anchor in zip(here, anchors, strict=True)]
         gains.append(cosines[1] - cosines[0])
+        first.append(anchors)
         z.append(here[0])
         h.append(here[1])
     z, h = np.array(z), np.array(h)
     total = np.median([spread([a]) / spread([b]) for a, b in zip(z, h, strict=True)])
-    assert record[f"{name}_variance_total"] == pytest.approx(total, rel=2e-3)
+    assert record[f"{name}_variance_raw"] == pytest.approx(total, rel=2e-3)
     assert record[f"{name}_variance_per_dimension"] == pytest.approx(total * h.shape[2] / z.shape[2], rel=2e-3)
     of_units = np.median([spread([a]) / spread([b]) for a, b in zip(unit(z), unit(h), strict=True)])
     assert record[f"{name}_variance_unit"] == pytest.approx(of_units, rel=2e-3)
@@ -240,6 +259,17 @@ def test_statistics_of_pretrained_models_are_those_of_single_images(cell, name):
     expected = curvature(unit(h)) / curvature(unit(z))
     assert record[f"{name}_curvature_ratio"] == pytest.approx(expected, rel=2e-3)
     assert record[f"{name}_cosine_gain"] == pytest.approx(np.mean(gains), abs=1e-5)
+    expected = curvature(unit(centred(h))) / curvature(unit(centred(z)))
+    assert record[f"{name}_centred_curvature_ratio"] == pytest.approx(expected, rel=2e-3)
+    share = (spread(z) / total_variance(z)) / (spread(h) / total_variance(h))
+    assert record[f"{name}_variance_share"] == pytest.approx(share, rel=2e-3)
+    about = [
+        np.mean(
+            [(unit(centred(points)[i]) @ unit(at[space] - points.mean((0, 1)))[0]).mean() for i, at in enumerate(first)]
+        )
+        for space, points in enumerate((z, h))
+    ]
+    assert record[f"{name}_centred_cosine_gain"] == pytest.approx(about[1] - about[0], abs=1e-5)
 
 
 def test_grey_images_have_no_hue_and_no_saturation(cell):

@@ -114,6 +114,23 @@ def test_other_heads_have_the_hessian_that_torch_func_finds(name):
         assert largest(effective_hessian(head, z, loss(target)).total - expected) <= 1e-13 * largest(expected)
 
 
+@pytest.mark.parametrize("norm", [False, True])
+@pytest.mark.parametrize("activation", [nn.ReLU, nn.SiLU, nn.ELU])  # ELU: by autodiff
+def test_layers_that_work_in_place_change_nothing(activation, norm):
+    def head(inplace):
+        torch.manual_seed(0)
+        norms = [[nn.BatchNorm1d(size)] if norm else [] for size in (9, 12)]
+        first, second = activation(inplace=inplace), activation(inplace=inplace)
+        layers = [first, nn.Linear(6, 9), *norms[0], second, nn.Linear(9, 12), *norms[1]]
+        return nn.Sequential(*layers).double().eval()
+
+    z, target = normal(4, 6), normal(4, 12, seed=1)
+    before = z.clone()
+    found = effective_hessian(head(True), z, SquaredError(target)).total
+    expected = by_torch_func(head(False), z, SquaredError, target)
+    assert torch.equal(z, before) and largest(found - expected) <= 1e-13 * largest(expected)
+
+
 def test_hooks_send_a_head_to_autodiff():
     head = nn.Sequential(nn.Linear(6, 12), nn.SiLU()).double()
     head[0].register_forward_hook(lambda _, args, out: 2 * out)
@@ -158,7 +175,36 @@ def test_heads_that_mix_samples_are_refused(measure):
         measure(nn.Sequential(nn.Linear(6, 12), nn.Dropout()), z, loss)
 
 
-def test_sizes_that_do_not_fit_are_named():
+class _Centred(nn.Module):
+    def forward(self, x):
+        return x - x.mean(0)
+
+
+MIXING = {
+    "a head": (nn.Sequential(nn.Linear(6, 12), _Centred()).double(), lambda h: h.square().sum(1), "head mixes"),
+    "a head, two samples": (_Centred(), lambda h: h.square().sum(1), "head mixes"),
+    "a loss": (simsiam("swish"), lambda h: (h - h.mean(0)).square().sum(1), "loss mixes"),
+    "a mean": (simsiam("swish"), lambda h: h.square().mean(), r"gave shape \(\) for 4 samples: return one number for"),
+    "no sum": (simsiam("swish"), lambda h: h, r"gave shape \(4, 12\) for 4 samples"),
+}
+
+
+@pytest.mark.parametrize("name", MIXING)
+def test_losses_and_heads_that_mix_samples_are_found_out(name):
+    head, loss, message = MIXING[name]
+    with pytest.raises(ValueError, match=message):
+        effective_hessian(head, normal(4, 6), loss)
+
+
+def test_a_head_that_is_not_finite_is_not_said_to_mix_samples():
+    head = nn.Sequential(nn.Linear(6, 12), nn.LayerNorm(12)).double()
+    nn.init.constant_(head[0].weight, float("nan"))
+    assert effective_hessian(head, normal(4, 6), lambda h: h.square().sum(1)).total.isnan().all()
+
+
+def test_sizes_that_do_not_fit_are_named(unchecked):
+    with pytest.raises(ValueError, match=r"z has shape \(6,\); give \(batch, d\), z\[None\] for a single sample"):
+        effective_hessian(simsiam("swish"), normal(6), SquaredError(normal(1, 12)))
     with pytest.raises(ValueError, match="z has 5 columns, but the head takes 6"):
         effective_hessian(simsiam("swish"), normal(4, 5), SquaredError(normal(4, 12)))
     with pytest.raises(ValueError, match=r"targets are \(3, 12\), outputs \(4, 12\)"):

@@ -139,6 +139,7 @@ def test_a_probe_changes_nothing_in_training_and_keeps_a_history():
         assert row[f"{name}_negative"] == pytest.approx(seen.negative.double().mean().item())
         assert row[f"{name}_lowest"] == pytest.approx(seen.values[:, 0].mean().item())
         assert row[f"{name}_highest"] == pytest.approx(seen.values[:, -1].mean().item())
+        assert row[f"{name}_below_zero"] == (seen.negative > 0).double().mean()
         assert row[f"{name}_metric_negative"] == seen.metric_negative.double().mean()
         assert row[f"{name}_share"] == pytest.approx(seen.share.mean().item()) and row[f"{name}_share"] > 0
     assert row["squared_metric_negative"] == 0 and probe.history[-1] is row
@@ -166,9 +167,17 @@ def test_a_probe_outlives_a_training_that_has_diverged():
     with torch.no_grad():
         head[0][0].weight.fill_(float("inf"))
     row = HessianProbe(head)(3, normal(4, 6).float(), normal(4, 12).float())
-    assert row.pop("step") == 3 and len(row) == 12 and all(value != value for value in row.values())
+    assert row.pop("step") == 3 and len(row) == 14 and all(value != value for value in row.values())
     with pytest.raises(ValueError, match="samples = 0; choose at least 1"):
         HessianProbe(head, samples=0)
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_a_spectrum_of_what_is_not_finite_is_refused(bad):
+    z = normal(4, 6)
+    z[2, 3] = bad
+    with pytest.raises(ValueError, match="H has NaN or infinite entries: look for them in z and in the weights"):
+        spectrum(effective_hessian(simsiam("swish"), z, SquaredError(normal(4, 12))))
 
 
 def test_a_probe_outlives_a_head_whose_output_is_zero():
@@ -178,8 +187,8 @@ def test_a_probe_outlives_a_head_whose_output_is_zero():
         head[1][2].weight.zero_()
     row = HessianProbe(head)(3, normal(4, 6).float(), normal(4, 12).float())
     unknown = {name for name, value in row.items() if value != value}
-    assert unknown == {name for name in row if name.startswith("cosine")} and len(unknown) == 6
-    assert row["squared_negative"] == 0 and row["squared_critical"] == float("inf")
+    assert unknown == {name for name in row if name.startswith("cosine")} and len(unknown) == 7
+    assert row["squared_negative"] == row["squared_below_zero"] == 0 and row["squared_critical"] == float("inf")
 
 
 def test_the_median_of_an_even_number_is_the_mean_of_the_two_in_the_middle():

@@ -84,17 +84,33 @@ def test_curves_are_those_of_autodiff_at_every_measured_step(activation):
                 bulk = jacobian.T @ torch.diag(parts.diagonal[0].expand(len(c))) @ jacobian
                 size = bulk.norm() + (jacobian.T @ parts.factors[0]).norm() ** 2 * parts.core[0].norm()
                 rounding.append(1e-10 * torch.stack([size + (total - metric).norm(), size]))
-            found = {name: record[f"{reading}_{name}"][at] for name in ("negative", "metric_negative", "share")}
+            found = {
+                name: record[f"{reading}_{name}"][at] for name in ("negative", "metric_negative", "below_zero", "share")
+            }
             for i, (name, values) in enumerate((("negative", eigenvalues), ("metric_negative", metric_eigenvalues))):
                 counts = [int((v < -least[i]).sum()) for v, least in zip(values, rounding, strict=True)]
                 assert found[name] == np.mean(counts), (reading, step, name)
+                if name == "negative":
+                    assert found["below_zero"] == np.mean(np.array(counts) > 0)
             assert found["share"] == pytest.approx(float(np.mean(shares)), rel=1e-5, abs=1e-12)
             lowest, highest = (np.mean([float(v[i]) for v in eigenvalues]) for i in (0, -1))
             assert record[f"{reading}_highest"][at] == pytest.approx(highest, rel=1e-6)
             assert record[f"{reading}_lowest"][at] == pytest.approx(lowest, rel=1e-6, abs=1e-12 * highest)
         u = unit(torch.cat([z1, z2]).numpy())
         assert record["std"][at] == pytest.approx(u.std(0, ddof=1).mean(), rel=1e-4)
-        assert record["lambda_max"][at] == pytest.approx(np.linalg.eigvalsh(np.cov(u.T))[-1], rel=1e-4)
+        values = np.linalg.eigvalsh(np.cov(u.T))
+        assert record["lambda_max"][at] == pytest.approx(values[-1], rel=1e-4)
+        condition = values[-1] / values[0] if values[0] > 1e-12 * values[-1] else np.nan  # a ReLU of z may be dead
+        assert record["condition"][at] == pytest.approx(condition, rel=1e-3, nan_ok=True)
+        assert np.isfinite(condition) or step > 0
+        shares = values[values > 0] / values.sum()
+        assert record["effective_rank"][at] == pytest.approx(np.exp(-(shares * np.log(shares)).sum()), rel=1e-4)
+
+
+def test_a_singular_covariance_has_no_condition_number():
+    few, more = (curves(replace(SIMSIAM, seed=1, batch=batch)) for batch in (8, 32))  # 16 and 64 in 16 dimensions
+    assert np.isnan(few["condition"]).all() and np.isfinite(few["lambda_max"]).all()
+    assert (more["condition"] > 100).all()
 
 
 @pytest.mark.parametrize("activation", ["linear", "relu"])

@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from lightly.loss import BarlowTwinsLoss, NegativeCosineSimilarity, NTXentLoss, VICRegLoss
+from lightly.loss import BarlowTwinsLoss, DINOLoss, NegativeCosineSimilarity, NTXentLoss, VICRegLoss
 from torch.func import grad, hessian, jacrev
 
 from proj_heads.losses import (
@@ -15,6 +15,7 @@ from proj_heads.losses import (
     SquaredError,
     columns,
     congruence,
+    dino_loss,
     info_nce,
 )
 
@@ -59,6 +60,20 @@ def test_values_are_the_textbook_ones():
     assert make("cosine").value(h).mean() == pytest.approx(NegativeCosineSimilarity()(h, c).item(), abs=1e-15)
     dino = -(c.softmax(1) * torch.log_softmax(h / 0.3, 1)).sum(1)
     torch.testing.assert_close(make("cross_entropy").value(h), dino, rtol=0, atol=1e-14)
+
+
+def test_dino_is_lightlys_and_has_a_residual_where_teacher_and_student_are_one():
+    h, teacher, center = normal(5, 7), normal(5, 7, seed=1), normal(7, seed=2)
+    lightlys = DINOLoss(7, warmup_teacher_temp=0.04, warmup_teacher_temp_epochs=1, teacher_temp=0.04).double()
+    lightlys.center.copy_(center)
+    expected = lightlys([teacher, teacher], [h, h], epoch=0)
+    assert dino_loss(teacher, center).value(h).mean() == pytest.approx(expected.item(), rel=1e-8)  # its tau is float32
+    collapsed = 0.1 * h[:1].expand(5, 7)
+    sharpened, centred = (dino_loss(collapsed, c).gradient(collapsed) for c in (torch.zeros(7).double(), 0.1 * h[0]))
+    p, sharper = torch.softmax(collapsed / 0.1, 1), torch.softmax(collapsed / 0.04, 1)
+    torch.testing.assert_close(centred, (p - 1 / 7) / 0.1)
+    torch.testing.assert_close(sharpened, (p - sharper) / 0.1)
+    assert (sharpened.norm(dim=1) > 0.01).all() and (centred.norm(dim=1) > 0.01).all()
 
 
 def test_cosine_hessian_has_the_eigenvalues_of_the_closed_form_and_is_never_semidefinite():

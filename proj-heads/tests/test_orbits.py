@@ -106,11 +106,38 @@ def test_total_scale_takes_out_width_and_scale():
     assert orbit_spread(one, "total").item() == pytest.approx(1)  # a single orbit is all the variance there is
 
 
+def test_seen_from_the_mean_neither_offset_nor_scale_count_and_seen_from_the_origin_they_do():
+    """z minus its mean is an isometry: what it changes is not a matter of the head."""
+    points, labels = normal(9, 6, D) + 2 * normal(1, 6, D, seed=1), torch.tensor([0, 0, 1, 1, 2, 2])
+    moved = 3 * points + 50 * torch.ones(D).double()
+    for statistic in (orbit_spread, discrete_curvature, turning):
+        torch.testing.assert_close(statistic(moved, "centred"), statistic(points, "centred"))
+    torch.testing.assert_close(orbit_spread(moved, "total"), orbit_spread(points, "total"))
+    found = anchor_cosine(moved, 3 * points[0] + 50, "centred")
+    torch.testing.assert_close(found, anchor_cosine(points, points[0], "centred"))
+    assert class_orbit_ratio(moved, labels, "raw").ratio == pytest.approx(
+        class_orbit_ratio(points, labels, "raw").ratio
+    )
+    assert (orbit_spread(moved) < 0.1 * orbit_spread(points)).all()
+    assert (anchor_cosine(moved, 3 * points[0] + 50) > 0.99).all()
+
+
+def test_centred_vectors_are_those_of_a_naive_loop():
+    points, middle = normal(4, 3, D), normal(4, 3, D).flatten(0, 1).mean(0)
+    for image in range(3):
+        units = [(point - middle) / (point - middle).norm() for point in points[:, image]]
+        centre = torch.stack(units).mean(0)
+        expected = sum((one - centre).square().sum() for one in units) / 4
+        assert orbit_spread(points, "centred")[image].item() == pytest.approx(expected.item())
+        first = [one @ units[0] for one in units]
+        assert anchor_cosine(points, points[0], "centred")[image].item() == pytest.approx(sum(first).item() / 4)
+
+
 def test_orthogonal_maps_change_no_statistic_but_the_coordinates():
     points, labels = normal(9, 6, D) + 2 * normal(1, 6, D, seed=1), torch.tensor([0, 0, 1, 1, 2, 2])
     turned = points @ orthogonal(D)
     for statistic in (orbit_spread, discrete_curvature, arc_length_curvature):
-        for scale in ("raw", "total", "unit"):
+        for scale in ("raw", "total", "unit", "centred"):
             torch.testing.assert_close(statistic(turned, scale), statistic(points, scale))
     torch.testing.assert_close(trajectory_rank(turned), trajectory_rank(points))
     assert class_orbit_ratio(turned, labels) == pytest.approx(class_orbit_ratio(points, labels))

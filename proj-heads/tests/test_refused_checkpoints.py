@@ -123,6 +123,10 @@ SPOILT = {
         lambda s: s | {"module.backbone.bn1.weight": torch.ones(64, dtype=torch.int64)},
         "backbone.bn1.weight has shape (64,) and type torch.int64",
     ),
+    "not a number": (
+        lambda s: s | {"module.backbone.bn1.running_var": torch.full((64,), float("nan"))},
+        "backbone.bn1.running_var has NaN or infinite entries",
+    ),
     "a broken chain": (
         lambda s: s | {"module.projector.3.weight": torch.zeros(WIDTH, WIDTH + 1)},
         "layer 3 of its head takes 21 numbers and is given 20",
@@ -221,6 +225,10 @@ def test_native_metadata_that_is_broken(tmp_path):
         {"backbone": None},
         {"preprocess": {"mean": 3}},
         {"k": 13},
+        {"preprocess": {"mean": [0.0], "std": [0.0], "size": 28}},
+        {"preprocess": {"mean": [0.0], "std": [float("nan")], "size": 28}},
+        {"preprocess": {"mean": [float("inf")], "std": [1.0], "size": 28}},
+        {"preprocess": {"mean": [0.0], "std": [1.0], "size": 0}},
         {"head": {"name": "eval"}},
     ):
         assert "metadata 'proj_heads' is broken" in message(broken)
@@ -241,4 +249,7 @@ def test_native_metadata_that_is_broken(tmp_path):
     assert "lacks 1 of the head's tensors ('0.weight')" in message(
         {}, {n: t for n, t in state.items() if n != "head.0.weight"}
     )
+    for lost in (float("nan"), float("inf")):
+        spoilt = state | {"head.0.weight": torch.full_like(state["head.0.weight"], lost)}
+        assert "tensor head.0.weight has NaN or infinite entries" in message({}, spoilt)
     assert "'optimizer' begins with none of backbone., head." in message({}, state | {"optimizer": torch.zeros(1)})

@@ -114,6 +114,20 @@ def test_saddles_at_collapse_are_the_losses_and_not_the_heads(objective):
         assert record["negative"] == alone["negative"]  # d > k: the head loses none of them
 
 
+@pytest.mark.parametrize("target", theory.TARGETS)
+@pytest.mark.parametrize("activation", theory.ACTIVATIONS)
+def test_held_targets_leave_a_residual_and_dino_has_the_signs_of_theorem_4_1(activation, target):
+    record = by("targets", activation=activation, target=target)
+    assert 0.01 < record["residual"] <= record["residual_median"]
+    if target == "SimSiam predictor":  # its loss is not convex
+        assert record["below_zero"] == 1 and record["metric_negative"] >= 1 and record["critical"] == 0
+        return
+    assert record["metric_negative"] == record["metric_negative_most"] == 0
+    smooth = activation in ("gelu", "swish")
+    assert record["below_zero"] == smooth and (record["negative_most"] > 0) == smooth
+    assert (record["critical"] < 1) == smooth and (record["critical"] == np.inf) != smooth
+
+
 @pytest.mark.parametrize("activation", theory.ACTIVATIONS)
 def test_a_predictor_at_equilibrium_lets_differences_grow_behind_every_head(activation):
     none, drawn, rest = (by("field", activation=activation, state=state) for state in theory.STATES)
@@ -175,9 +189,13 @@ def test_the_names_of_losses_and_potentials_have_functions():
 def test_figures_draw_every_part_of_a_partial_run():
     results = Results.from_records([(cell, records(cell.part)) for cell in theory.PRESETS["smoke"]])
     figures = theory.figures(results)
-    assert set(figures) == {"spectra", "residuals", "collapse", "conditioning"}
+    assert set(figures) == {"spectra", "residuals", "targets", "collapse", "conditioning"}
     assert all(len(figure.get_label()) > 100 for figure in figures.values())
+    residuals, negative = figures["targets"].axes
+    assert len(residuals.lines) == 12 and [bar.get_height() for bar in negative.patches[:2]] == [0, 0]
+    assert [text.get_text() for text in negative.get_legend().get_texts()] == ["linear", "ReLU", "GELU", "Swish"]
     left, right, counts = figures["spectra"].axes
+    assert [text.get_text() for text in right.get_legend().get_texts()] == ["H", "G"]
     assert len(left.lines) == 9 and len(counts.patches) == 12  # four heads: dots and a line each, and zero
 
 

@@ -63,6 +63,7 @@ def _curvature(cell: theory.Config) -> list[dict]:
     return [
         {"potential": name, "floor": 1.0 if name == "quadratic" else 1.5 * noise(cell.seed),
          "curvature_deviation": 0.2 if name == "softmax and quadratic" else 1e-13}
+        | ({"rank_one_error": 0.5} if name == "softmax and quadratic" else {})
         for name in cell.potential
     ]  # fmt: skip
 
@@ -81,6 +82,18 @@ def _collapse(cell: theory.Config) -> list[dict]:
         {"objective": objective, "activation": activation, "negative": 5 * (activation in SMOOTH), "gradient": 0.3}
         for objective in cell.objective for activation in ("none", *cell.activation)
     ]  # fmt: skip
+
+
+def _targets(cell: theory.Config) -> list[dict]:
+    """Every objective has a residual at collapse, and only smooth heads (nearly always) a negative eigenvalue."""
+    records = []
+    for activation in cell.activation:
+        smooth = activation in SMOOTH
+        for target in cell.target:
+            records.append({"target": target, "activation": activation, "residual": 0.5, "residual_median": 2.0,
+                            "negative": 4.0 * smooth, "negative_most": 6 * smooth, "metric_negative": 0.0,
+                            "below_zero": (1 - 0.01 * noise(cell.seed)) * smooth, "critical": 0.1})  # fmt: skip
+    return records
 
 
 def _field(cell: theory.Config) -> list[dict]:
@@ -102,7 +115,8 @@ def _fisher(cell: theory.Config) -> list[dict]:
 
 PARTS = {
     "hessian": _hessian, "critical": _critical, "whitening": _whitening, "curvature": _curvature, "path": _curve,
-    "bound": _bound, "collapse": _collapse, "field": _field, "invariance": _invariance, "fisher": _fisher,
+    "bound": _bound, "collapse": _collapse, "targets": _targets, "field": _field, "invariance": _invariance,
+    "fisher": _fisher,
 }  # fmt: skip
 
 
@@ -115,16 +129,17 @@ def theory_world() -> Recorded:
 
 
 def _member(cell: collapse.Config, seed: int) -> dict:
-    """Only the authors' start and true collapse collapse, and smooth heads alone escape, at any rate; batch norm and
-    large steps rescue the others. Heads without batch norm are fast, whatever their start.
+    """Only the authors' start and true collapse collapse, and smooth heads alone escape, at any rate; batch norm, large
+    steps and another objective rescue the others. Heads without batch norm are fast, whatever their start.
     """
-    rises = cell.activation in SMOOTH or cell.lr > 0.05
+    rises = cell.activation in SMOOTH or cell.lr > 0.05 or cell.objective == "infonce"
     collapsed = cell.collapse != "none" and not cell.norm
     head = (1e-3 if cell.norm else 1e-1) * noise(seed)
     return {
         "seeds": seed, "collapsed": collapsed, "ends_collapsed": collapsed and not rises,
         "escaped": collapsed and rises, "ever_escaped": collapsed and rises, "rise": 40.0 if rises else 1.1,
         "mean_update_head": head, "mean_update_backbone": 1e-3, "timescale": head / 1e-3,
+        "timescale_median": head / 2e-3,
         "spearman_condition": 0.95 * noise(seed), "spearman_effective_rank": -0.6 * noise(seed),
     }  # fmt: skip
 
@@ -135,11 +150,18 @@ def collapse_world() -> Recorded:
 
 
 def _path(cell: flow.Config, seed: int) -> dict:
-    """Spread grows behind smooth heads and decays behind others; from the authors' start the loss becomes singular."""
-    growth = (30.0 if cell.activation in SMOOTH else 0.5) * noise(seed)
+    """Spread grows behind smooth heads and decays behind others, by descent as by the flow, and at the rates that the
+    linearised field has; from the authors' start all paths run into a zero of the predictor.
+    """
+    growth, pseudo = (30.0 if cell.activation in SMOOTH else 0.5) * noise(seed), cell.start == "pseudo"
+    reached = [0.1, 0.103, 0.104] if pseudo else [np.nan]
     return {
-        "seeds": seed, "reached": 0.1, "nearest_zero": 0.03, "stiffness": 1.2 * cell.stiffest, "error": 1e-3,
-        "growth": growth, "rise": max(growth, 1.2), "escaped": growth > 10,
+        "seeds": seed, "reached": 0.104 if pseudo else cell.time, "stopped": pseudo, "error": 1e-3,
+        "stiffness": 1.2 * cell.stiffest[-1], "growth": growth, "rise": max(growth, 1.2), "escaped": growth > 10,
+        "growth_0.05": 1.01 * growth, "escaped_0.5": growth > 10,
+        "rate_start": growth / 100, "rate_settled": growth / 50,
+        **{f"met_{rate:g}": time for rate, time in zip(cell.stiffest, reached, strict=True)},
+        **{f"nearest_{rate:g}": time and rate**-0.5 for rate, time in zip(cell.stiffest, reached, strict=True)},
     }  # fmt: skip
 
 
@@ -153,7 +175,7 @@ def flow_world() -> Recorded:
 
 def hessian_world() -> Recorded:
     """From step 60 on smooth heads have 30 negative eigenvalues, linear and ReLU heads none under either loss, and the
-    spread and the largest eigenvalue of the covariance rise together. Before, and without pseudo-collapse, counts are
+    spread and the condition number of the covariance rise together. Before, and without pseudo-collapse, counts are
     of no consequence.
     """
     recorded = []
@@ -163,7 +185,13 @@ def hessian_world() -> Recorded:
         counts = np.where((step >= 60) & (cell.alpha < 1), many, 15.0)
         curves = {f"{reading}_negative": counts for reading in ("cosine", "squared")}
         curves |= {"squared_metric_negative": np.zeros(len(step))}
-        curves |= {"std": 0.01 + step * 1e-4 * noise(cell.seed), "lambda_max": 0.1 + step * 1e-3}
+        curves |= {"cosine_below_zero": counts / 64}
+        curves |= {
+            "std": 0.01 + step * 1e-4 * noise(cell.seed),
+            "condition": 10.0 + step,
+            "lambda_max": 0.1 + step * 1e-3,
+        }
+        curves |= {"effective_rank": 20 - step * 1e-2}
         recorded.append((cell, [{"step": step, "d": 64} | curves]))
     return recorded
 
@@ -176,7 +204,7 @@ def _probes(cell: geometry.Config, wobble: float) -> dict:
     at_z = {"linear": 90.0, "mlp": 95.0, "published_linear": 80.0, "published_mlp": 84.0}
     gaps = {
         "linear": 3.0 * cell.depth,
-        "mlp": 2 + cell.rotation / 20,
+        "mlp": 1 + cell.rotation / 40,
         "published_linear": 5 + 5.0 * cell.depth,
         "published_mlp": 1 + 5.0 * cell.depth,
     }
@@ -190,7 +218,10 @@ def _space(cell: geometry.Config, wobble: float) -> dict:
     gain = (0.9, 1.25, 1.5)[cell.depth - 1] * wobble
     return {
         "curvature_ratio": 1.9 * wobble, "length_ratio": 1.5, "turning_ratio": 1.3 * wobble, "compression": 20 * wobble,
-        "compression_total": 5.0, "unit_compression": 22 * wobble, "class_gain": gain, "unit_class_gain": gain,
+        "compression_total": 5.0 * wobble, "compression_centred": 4.0, "unit_compression": 22 * wobble,
+        "unit_compression_total": 5.0 * wobble, "class_gain": gain, "unit_class_gain": gain, "raw_class_gain": gain,
+        "centred_curvature_ratio": 1.6 * wobble, "isometry_compression": 0.2 * wobble,
+        "isometry_curvature_ratio": 2.5 * wobble, "offset_z": 0.9, "offset_h": 0.3, "unit_offset_h": 0.98,
         "along_augmentation": 0.06 * wobble / cell.depth, "along_semantic": 1.5,
     }  # fmt: skip
 
@@ -204,10 +235,12 @@ def _orbits(cell: geometry.Config, wobble: float) -> dict:
     for orbit in ORBITS:
         record |= {
             f"{orbit}_variance_unit": 5 * wobble,
-            f"{orbit}_curvature_ratio": (0.6 if dino else 1.5) * wobble,
+            f"{orbit}_variance_share": 3 * wobble,
+            f"{orbit}_centred_curvature_ratio": (0.6 if dino else 1.5) * wobble,
             f"{orbit}_raw_curvature_ratio": (0.5 if dino else 2.0) * wobble,
             f"{orbit}_turning_ratio": (0.7 if dino else 1.3) * wobble,
             f"{orbit}_cosine_gain": (0.2 if dino else -0.2) * wobble,
+            f"{orbit}_centred_cosine_gain": (0.1 if dino else -0.1) * wobble,
         }
     return record
 

@@ -21,6 +21,7 @@ _NAMES = {
     "lanczos": "extreme_eigenvalues hessian_product",
     "losses": "CrossEntropy NegativeCosine SquaredError info_nce",
     "orbits": "class_orbit_ratio discrete_curvature effective_rank orbit_spread turning",
+    "pair_orbits": "OrbitStatistics orbit_statistics",
     "pretraining": "Recipe pretrain",
     "probes": "linear_probe mlp_probe published_probe ridge_probe",
     "siamese": "Program Sizes mean_shift_",

@@ -9,6 +9,7 @@ must find its place, and nothing in a file is ever run: pickles are read with `w
 """
 
 import json
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -48,6 +49,8 @@ class Preprocess(nn.Module):
 
     def __init__(self, mean: Sequence[float], std: Sequence[float], size: int):
         super().__init__()
+        if size < 1 or not all(map(math.isfinite, mean)) or not all(0 < value < math.inf for value in std):
+            raise ValueError(f"mean = {mean}, std = {std}, size = {size}; choose finite means, std > 0 and size >= 1")
         self.size, self.settings = size, {"mean": list(mean), "std": list(std), "size": size}
         self.register_buffer("mean", torch.tensor(mean).view(-1, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(-1, 1, 1), persistent=False)

@@ -95,14 +95,17 @@ def reproduce(options: Reproduce) -> None:
     if options.data_dir is not None:
         os.environ[DATA_FOLDER] = str(options.data_dir.resolve())  # workers inherit it; it is no part of a cell
     log = RunLog(PAPER, options.preset, options.out, PAPER)
-    failures, results = [], {}
+    failures, results, experiments = [], {}, {}
     for name in EXPERIMENTS:
         module = import_module(f"proj_heads.experiments.{name}")
         cells = [_with(cell, data=options.data, device=options.device) for cell in module.PRESETS[options.preset]]
-        with log.experiment(name, module, cells) as experiment:
+        experiments[name] = module, cells, log.experiment(name, module, cells)
+    to_run = [cell for name in options.only for cell in _to_run(experiments[name][2])]
+    _require_devices(to_run, options.force)  # before hours of what needs no GPU
+    for name, (module, cells, entered) in experiments.items():
+        with entered as experiment:
             if name in options.only:
                 try:
-                    _require_devices(_to_run(experiment), options.force)
                     experiment.map(options.jobs, options.scheduler)
                 except UserError as error:  # the other experiments still have their say
                     failures.append(f"{name}: {error}")
@@ -247,3 +250,7 @@ def main() -> None:
     except KeyboardInterrupt:
         print(f"{PAPER}: interrupted; finished cells are kept and the same command goes on", file=sys.stderr)
         sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

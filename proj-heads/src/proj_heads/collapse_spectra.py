@@ -2,8 +2,9 @@
 
 At exact collapse all N samples of both views have the same output h_0. The contrastive and decorrelation losses have a
 vanishing gradient there (so theorem 4.1, which needs rho != 0, is silent) and Hessians in closed form (ours): InfoNCE,
-NT-Xent and VICReg are strict saddles whatever the head is, through the loss itself. SimSiam's stop-gradient field is no
-gradient, so its Hessian says nothing; what matters is whether *differences* grow under the linearised field.
+NT-Xent and VICReg are strict saddles whatever the head is, through the loss itself. Of DINO, whose loss is convex and
+has a residual there, see `losses.dino_loss`. SimSiam's stop-gradient field is no gradient, so its Hessian says nothing;
+what matters is whether *differences* grow under the linearised field.
 """
 
 from collections.abc import Callable

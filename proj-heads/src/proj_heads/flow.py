@@ -38,6 +38,10 @@ class Trajectory:
     """Time that each member was followed to; NaN after it."""
     stiffness: Float[Tensor, " m"]
     """Largest rate of relaxation that was met (spectral radius of the field's Jacobian); NaN for `descend`."""
+    met_at: Float[Tensor, "limits m"]
+    """Time at which each member first relaxed faster than at each of the rates `stiffest`; NaN where it never did."""
+    met: Float[Tensor, "limits m p"]
+    """Its state then."""
 
 
 def flow(
@@ -46,21 +50,23 @@ def flow(
     x: Float[Tensor, "m inputs 2 batch"],
     times: Sequence[float] | Float[np.ndarray, " t"],
     tolerance: float = 1e-3,
-    stiffest: float = 1e6,
+    stiffest: Sequence[float] = (1e6,),
     limit: int = 10_000_000,
 ) -> Trajectory:
     """The members' states at `times`, from `theta` at times[0]; see `rkc.integrate` for the tolerance and the limit.
 
-    A member is followed until its field relaxes faster than at the rate `stiffest`: the loss is singular where the
-    predictor's output for some image is zero, and paths do run into such points and are held there. The field of a ReLU
-    head jumps, and a path may run along a jump; the integrator then takes many more steps.
+    A member is followed until its field relaxes faster than at the last of the rates `stiffest` (ascending): the loss
+    is singular where the predictor's output for some image is zero, and paths do run into such points and are held
+    there. No limit tells a singularity from a narrow pass; `met_at` and `met`, for rising limits, do. The field of a
+    ReLU head jumps, and a path may run along a jump; the integrator then takes many more steps.
     """
     x = x.double()
     solved = rkc.integrate(
         lambda state: -program.gradient(state, x)[1],
         theta.double(), times, tolerance, stiffest=stiffest, limit=limit,
     )  # fmt: skip
-    return _measured(program, x, times, solved.states, solved.evaluations, solved.last, solved.end, solved.stiffness)
+    per_member = solved.last, solved.end, solved.stiffness, solved.met_at, solved.met
+    return _measured(program, x, times, solved.states, solved.evaluations, *per_member)
 
 
 def descend(
@@ -79,7 +85,9 @@ def descend(
         states.append(theta)
         done = int(steps)
     unknown, end = states[0].new_full((len(theta),), torch.nan), states[0].new_full((len(theta),), step * done)
-    return _measured(program, x, times[0] + step * at, torch.stack(states), done, theta, times[0] + end, unknown)
+    met_at, met = unknown.new_empty(0, len(theta)), theta.new_empty(0, *theta.shape)
+    per_member = theta, times[0] + end, unknown, met_at, met
+    return _measured(program, x, times[0] + step * at, torch.stack(states), done, *per_member)
 
 
 @torch.no_grad()

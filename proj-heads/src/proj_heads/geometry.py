@@ -11,6 +11,11 @@ and in h (`orbits`).
 **What the head is given.** The authors measure orbits of h(z / ||z||), of a head that was trained on z: its input
 shrunk, the head returns little but its biases and batch-norm shifts, which looks like compression. This protocol is
 `head_input="unit"`; go by `"raw"`. The two agree for a head of bias-free linear maps and ReLU.
+
+**Seen from where.** Published statistics are of unit vectors, seen from the origin. z, the mean of what ReLUs let
+through, lies far from it (`offset` near 1), so that orbits look small in z whatever the head does: z minus its mean, an
+isometry, would "spread" them several times. `spread.total`, raw class distances and what is called centred are of no
+offset and no scale: go by those.
 """
 
 from collections.abc import Callable, Sequence
@@ -24,6 +29,7 @@ from torch.func import functional_call, jacfwd, jacrev, vmap
 
 from proj_heads.data import to_float
 from proj_heads.features import device_of, evaluating, extract
+from proj_heads.hessian import require_per_sample
 from proj_heads.orbits import (
     ClassOrbit,
     Plane,
@@ -37,6 +43,7 @@ from proj_heads.orbits import (
     participation_ratio,
     path_length,
     pca_orbits,
+    rescaled,
     to_unit,
     trajectory_rank,
     turning,
@@ -61,6 +68,7 @@ def pullback_metric(head: nn.Module, z: Float[Tensor, "n d"], unit: bool = True)
     Barlow Twins (2048-8192-8192-8192) take 20 s for each z on a CPU core.
     """
     _require_vectors(z, "z")
+    _require_head(head)
     numbers = [*head.named_parameters(), *head.named_buffers()]
     precise = {name: value.detach().double() if value.is_floating_point() else value for name, value in numbers}
 
@@ -117,11 +125,12 @@ def orbit_features(
 
 
 class Spread(NamedTuple):
-    """Spread of each orbit on the three scales of `orbits`, or its ratio."""
+    """Spread of each orbit on the scales of `orbits`, or its ratio."""
 
     raw: Float[Tensor, " n"] | float
     total: Float[Tensor, " n"] | float
     unit: Float[Tensor, " n"] | float
+    centred: Float[Tensor, " n"] | float
 
 
 @dataclass(frozen=True)
@@ -131,6 +140,8 @@ class Space:
     spread: Spread
     curvature: Float[Tensor, " n"]
     """Published, of unit vectors."""
+    centred_curvature: Float[Tensor, " n"]
+    """The same seen from the mean of all points."""
     arc_curvature: Float[Tensor, " n"]
     """Per arc length, of unit vectors."""
     length: Float[Tensor, " n"]
@@ -141,8 +152,15 @@ class Space:
     """Effective rank of the path."""
     cosine: Float[Tensor, " n"]
     """To the output for the untransformed image."""
+    centred_cosine: Float[Tensor, " n"]
+    """The same seen from the mean of all points."""
     classes: ClassOrbit | None
-    """None without labels."""
+    """Published, of unit vectors; None without labels."""
+    raw_classes: ClassOrbit | None
+    """Of the vectors as they are, which no offset changes."""
+    offset: float
+    """Norm of the mean of all unit vectors: 1 where all of them point the same way, 0 where they have no direction in
+    common. Where it is near 1, what is measured of unit vectors is measured of the offset."""
     plane: Plane
     """The first two principal axes of all orbits, unit vectors."""
 
@@ -195,6 +213,11 @@ class HeadGeometry:
         return float(self.h.curvature.mean() / self.z.curvature.mean())
 
     @property
+    def centred_curvature_ratio(self) -> float:
+        """The same seen from the means of z and of h."""
+        return float(self.h.centred_curvature.mean() / self.z.centred_curvature.mean())
+
+    @property
     def arc_curvature_ratio(self) -> float:
         """The same per arc length; images whose outputs do not move at all are left out."""
         return float(self.h.arc_curvature.nanmean() / self.z.arc_curvature.nanmean())
@@ -213,11 +236,22 @@ class HeadGeometry:
         return float((self.h.cosine - self.z.cosine).mean())
 
     @property
+    def centred_cosine_gain(self) -> float:
+        return float((self.h.centred_cosine - self.z.centred_cosine).mean())
+
+    @property
     def class_gain(self) -> float | None:
         """class / orbit ratio in h over that in z."""
         if self.z.classes is None or self.h.classes is None:
             return None
         return self.h.classes.ratio / self.z.classes.ratio
+
+    @property
+    def raw_class_gain(self) -> float | None:
+        """The same of the vectors as they are."""
+        if self.z.raw_classes is None or self.h.raw_classes is None:
+            return None
+        return self.h.raw_classes.ratio / self.z.raw_classes.ratio
 
     def __str__(self) -> str:
         fed = "z / ||z|| (published protocol)" if self.head_input == "unit" else "z"
@@ -225,6 +259,7 @@ class HeadGeometry:
             ("orbit spread, raw", self.z.spread.raw.mean(), self.h.spread.raw.mean()),
             ("orbit spread / total variance", self.z.spread.total.mean(), self.h.spread.total.mean()),
             ("orbit spread, unit vectors", self.z.spread.unit.mean(), self.h.spread.unit.mean()),
+            ("offset: norm of their mean", self.z.offset, self.h.offset),
             ("curvature, second differences", self.z.curvature.mean(), self.h.curvature.mean()),
             ("curvature per arc length", self.z.arc_curvature.nanmean(), self.h.arc_curvature.nanmean()),
             ("length of a path", self.z.length.mean(), self.h.length.mean()),
@@ -268,6 +303,8 @@ def head_geometry(
     labels: classes, for the class / orbit ratio and for semantic differences between classes.
     metric_images: G is worked out for the first so many images; it is what takes the time where d and k are large.
     """
+    _require_module(backbone, "backbone")
+    _require_head(head)
     if head_input not in get_args(HeadInput):
         raise ValueError(f"unknown head_input {head_input!r}: choose from {', '.join(get_args(HeadInput))}")
     if len(x) < 2 or metric_images < 1:
@@ -306,14 +343,18 @@ def head_geometry(
 
 def _space(orbit: Tensor, path: Tensor, anchor: Tensor, labels: Tensor | None) -> Space:
     return Space(
-        spread=Spread(orbit_spread(orbit, "raw"), orbit_spread(orbit, "total"), orbit_spread(orbit, "unit")),
+        spread=Spread(*(orbit_spread(orbit, scale) for scale in Spread._fields)),
         curvature=discrete_curvature(path),
+        centred_curvature=discrete_curvature(path, "centred"),
         arc_curvature=arc_length_curvature(path),
         length=path_length(path),
         turning=turning(path),
         rank=trajectory_rank(path),
         cosine=anchor_cosine(path, anchor),
+        centred_cosine=anchor_cosine(path, anchor, "centred"),
         classes=None if labels is None else class_orbit_ratio(orbit, labels.to(orbit.device)),
+        raw_classes=None if labels is None else class_orbit_ratio(orbit, labels.to(orbit.device), "raw"),
+        offset=float(rescaled(orbit, "unit").mean((0, 1)).norm()),
         plane=pca_orbits(orbit),
     )
 
@@ -321,4 +362,17 @@ def _space(orbit: Tensor, path: Tensor, anchor: Tensor, labels: Tensor | None) -
 def _require_vectors(x: Tensor, what: str) -> Tensor:
     if x.ndim != 2:
         raise ValueError(f"{what} has shape {tuple(x.shape)}; make it (images, features), with nn.Flatten for instance")
+    if not x.isfinite().all():
+        raise ValueError(f"{what} has NaN or infinite entries: look for them in the images and the weights")
     return x
+
+
+def _require_head(head: nn.Module) -> None:
+    _require_module(head, "head")
+    with evaluating(head):
+        require_per_sample(head)
+
+
+def _require_module(network: nn.Module, name: str) -> None:
+    if not isinstance(network, nn.Module):
+        raise ValueError(f"the {name} is a {type(network).__name__}: make it an nn.Module")

@@ -30,6 +30,7 @@ from proj_heads.losses import (
     SquaredError,
     columns,
     congruence,
+    require_apart,
 )
 
 FLOOR = 1e-10
@@ -73,10 +74,12 @@ def effective_hessian(head: nn.Module, z: Float[Tensor, "batch d"], loss: Loss) 
     where g_i is the gradient at a_i. Linear maps with nothing but batch norms between them are one map here, multiplied
     once for all samples. For linear and ReLU heads M is exactly zero (almost everywhere for ReLU).
 
-    Raises ValueError when the head is not a function of one sample at a time (batch norm or dropout in training mode),
-    or when the sizes of z, head and targets do not fit.
+    Raises ValueError when the head or the loss is not a function of one sample at a time (batch norm or dropout in
+    training mode, means over the batch), or when the sizes of z, head and targets do not fit.
     """
     require_per_sample(head)
+    if z.ndim != 2:
+        raise ValueError(f"z has shape {tuple(z.shape)}; give (batch, d), z[None] for a single sample")
     loss, z = as_loss(loss), z.detach().double()
     stack = affine_stack(head, z.shape[1])
     if stack is not None and stack.maps[0].weight.shape[1] != z.shape[1]:
@@ -109,7 +112,7 @@ def _closed_form(stack: AffineStack, z: Float[Tensor, "batch d"], loss: PerSampl
     maps, derivatives = stack.maps, [DERIVATIVES[type(activation)] for activation in stack.activations]
     inputs = [z @ maps[0].weight.T + maps[0].bias]  # a_i, and h at the end
     for activation, (weight, bias) in zip(stack.activations, maps[1:], strict=True):
-        inputs.append(activation(inputs[-1]) @ weight.T + bias)
+        inputs.append(activation(inputs[-1].clone()) @ weight.T + bias)  # a copy, as it may work in place
     h = inputs.pop()
     curvature, gradient = loss.curvature(h), loss.gradient(h)
     slopes = [s.first(a) for s, a in zip(derivatives, inputs, strict=True)]
@@ -154,6 +157,7 @@ def _after(
 
 def _by_autodiff(head: nn.Module, z: Float[Tensor, "batch d"], loss: PerSampleLoss) -> EffectiveHessian:
     call = in_float64(head)
+    require_apart(call, z, "head")
     h = call(z)
     rho = loss.gradient(h)
     chunk = max(1, _CHUNK.get(z.device.type, 2**31) // (64 * h.numel()))
@@ -167,7 +171,7 @@ def in_float64(head: nn.Module) -> Callable[[Tensor], Tensor]:
     """The head as a function, with copies of its parameters and buffers in float64."""
     state = {**dict(head.named_parameters()), **dict(head.named_buffers())}
     state = {name: t.detach().double() if t.is_floating_point() else t for name, t in state.items()}
-    return lambda x: functional_call(head, state, (x,))
+    return lambda x: functional_call(head, state, (x.clone(),))  # a copy, as its first layer may work in place
 
 
 # ---- spectra
@@ -196,8 +200,12 @@ def spectrum(hessian: EffectiveHessian, floor: float = FLOOR) -> Spectrum:
 
     The bare sign of the lowest eigenvalue tells nothing under a cosine loss, which makes it negative for every head;
     `negative - metric_negative`, or the squared error on the same outputs, does.
+
+    Raises ValueError where H is not finite.
     """
     total, metric, interaction = hessian.total, hessian.metric, hessian.interaction
+    if not total.isfinite().all():
+        raise ValueError("H has NaN or infinite entries: look for them in z and in the weights of the head")
     values, (metric_values, vectors) = torch.linalg.eigvalsh(total), torch.linalg.eigh(metric)
     least = floor * hessian.scale
     size, part = torch.linalg.matrix_norm(total), torch.linalg.matrix_norm(interaction)
@@ -300,10 +308,11 @@ class HessianProbe:
     def __call__(
         self, step: int, z: Float[Tensor, "batch d"], target: Float[Tensor, "batch k"]
     ) -> dict[str, float | int]:
-        """Means over the samples, per reading: `negative`, `metric_negative`, `lowest`, `highest` (eigenvalues),
-        `share` (||M|| / ||H||) and `critical` (the median of t*, of an even number the mean of the middle two), named
-        "<reading>_<quantity>"; appended to `history`. All NaN where H is not finite, because training has diverged, or
-        where there is none: under the cosine, for an output or a target that is zero.
+        """Means over the samples, per reading: `negative`, `metric_negative`, `below_zero` (share of samples with a
+        negative eigenvalue), `lowest`, `highest` (eigenvalues), `share` (||M|| / ||H||) and `critical` (the median of
+        t*, of an even number the mean of the middle two), named "<reading>_<quantity>"; appended to `history`. All NaN
+        where H is not finite, because training has diverged, or where there is none: under the cosine, for an output or
+        a target that is zero.
         """
         z, target = z[: self.samples].detach(), target[: self.samples].detach()
         found: dict[str, float | int] = {"step": step}
@@ -323,7 +332,7 @@ class HessianProbe:
         return found
 
 
-_QUANTITIES = ("negative", "metric_negative", "lowest", "highest", "share", "critical")
+_QUANTITIES = ("negative", "metric_negative", "below_zero", "lowest", "highest", "share", "critical")
 
 
 def _summary(hessian: EffectiveHessian, floor: float) -> dict[str, float]:
@@ -333,6 +342,7 @@ def _summary(hessian: EffectiveHessian, floor: float) -> dict[str, float]:
     means = {
         "negative": seen.negative,
         "metric_negative": seen.metric_negative,
+        "below_zero": seen.negative > 0,
         "lowest": seen.values[:, 0],
         "highest": seen.values[:, -1],
         "share": seen.share,

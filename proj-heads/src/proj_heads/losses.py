@@ -202,23 +202,42 @@ class CrossEntropy(_Dense):
 
 @dataclass(frozen=True)
 class Differentiated(_Dense):
-    """Any loss that treats samples one by one, h (batch, k) -> (batch,), with its derivatives by autodiff."""
+    """Any loss that treats samples one by one, h (batch, k) -> (batch,), with its derivatives by autodiff; ValueError
+    for one that does not.
+    """
 
     function: Callable[[Tensor], Tensor]
 
     def value(self, h: Float[Tensor, "batch k"]) -> Float[Tensor, " batch"]:
         """The function itself."""
-        return self.function(h)
+        values = self.function(h)
+        if values.shape != h.shape[:1]:
+            raise ValueError(
+                f"the loss gave shape {tuple(values.shape)} for {len(h)} samples: return one number for each, no mean"
+            )
+        return values
 
     def gradient(self, h: Float[Tensor, "batch k"]) -> Float[Tensor, "batch k"]:
         """Backward through the sum over the batch, whose samples do not meet."""
-        return torch.func.grad(lambda x: self.function(x).sum())(h)
+        return torch.func.grad(lambda x: self.value(x).sum())(h)
 
     def curvature(self, h: Float[Tensor, "batch k"]) -> Curvature:
         """A full matrix, held as the core."""
+        require_apart(self.value, h, "loss")
         hessian = columns(self.gradient, h)
         eye = torch.eye(h.shape[1], dtype=h.dtype, device=h.device).expand_as(hessian)
         return Curvature(torch.zeros_like(h[:, :1]), eye, hessian)
+
+
+def require_apart(function: Callable[[Tensor], Tensor], x: Float[Tensor, "batch d"], name: str) -> None:
+    """ValueError if what the function makes of the first row depends on others: if a derivative by them is not 0."""
+
+    def first(x: Tensor) -> Tensor:
+        output = function(x)[0].flatten()
+        return output @ torch.linspace(1, 2, len(output), dtype=output.dtype, device=output.device)  # any direction
+
+    if len(x) > 1 and torch.func.grad(first)(x)[1:].nan_to_num(nan=0.0).any():  # NaN: 0 times infinity
+        raise ValueError(f"the {name} mixes the samples of a batch (by a mean over it, say): treat them one by one")
 
 
 def columns(
@@ -233,6 +252,21 @@ def columns(
 
     eye = torch.eye(x.shape[1], dtype=x.dtype, device=x.device)
     return torch.func.vmap(column, out_dims=-1, chunk_size=chunk)(eye)
+
+
+def dino_loss(
+    teacher: Float[Tensor, "batch k"],
+    center: Float[Tensor, "*batch k"],
+    temperature: float = 0.1,
+    teacher_temperature: float = 0.04,
+) -> CrossEntropy:
+    """DINO's loss of the student's outputs: the teacher's, centred and sharpened, are q = softmax((teacher - center) /
+    tau_t). Temperatures are the published ones; the center is a moving mean of the teacher's outputs.
+
+    At collapse, with teacher = student = h_0, the residual does not vanish: q is sharper than p where the center is
+    still 0 (by exponentially little where h_0 is large beside both temperatures), and uniform once it has come to h_0.
+    """
+    return CrossEntropy(F.softmax((teacher - center) / teacher_temperature, 1), temperature)
 
 
 def info_nce(h1: Float[Tensor, "batch k"], h2: Float[Tensor, "batch k"], temperature: float = 0.1) -> Float[Tensor, ""]:

@@ -107,7 +107,9 @@ def split(
 
 
 def fill(module: nn.Module, state: Mapping[str, Tensor], part: str, advice: str) -> None:
-    """Put the tensors into the module, dtypes as they are; `Misfit` unless all names and shapes are the module's."""
+    """Put the tensors into the module, dtypes as they are; `Misfit` unless all names and shapes are the module's
+    and all numbers finite.
+    """
     expected = module.state_dict()
     for problem, names in (
         ("lacks", expected.keys() - state.keys()),
@@ -120,6 +122,8 @@ def fill(module: nn.Module, state: Mapping[str, Tensor], part: str, advice: str)
         if shape != needed or value.is_floating_point() != expected[name].is_floating_point():
             kinds = "" if shape != needed else f" and type {value.dtype}"
             raise Misfit(f"its tensor {part}.{name} has shape {shape}{kinds}, which should be {needed}; {advice}")
+        if not value.isfinite().all():
+            raise Misfit(f"its tensor {part}.{name} has NaN or infinite entries; {advice}")
     module.load_state_dict(dict(state), assign=True)
 
 

@@ -6,7 +6,9 @@ number per image unless it says otherwise. `scale` says what it is of:
     "raw"    the points as they are;
     "total"  divided by the square root of the total variance of all points of all orbits, so that spaces of different
              width and scale can be compared;
-    "unit"   each point divided by its norm (published).
+    "unit"   each point divided by its norm (published): of no scale, but led by where the origin is. Orbits of vectors
+             that all point about the same way, as the outputs of a ReLU do, look small;
+    "centred" the same after the mean of all points of all orbits is subtracted: of no scale and no offset (ours).
 """
 
 from typing import Literal, NamedTuple, get_args
@@ -15,7 +17,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-Scale = Literal["raw", "total", "unit"]
+Scale = Literal["raw", "total", "unit", "centred"]
 
 
 def to_unit(x: Float[Tensor, "*shape dim"]) -> Float[Tensor, "*shape dim"]:
@@ -30,8 +32,8 @@ def rescaled(points: Float[Tensor, "steps n dim"], scale: Scale) -> Float[Tensor
     if points.ndim != 3:
         raise ValueError(f"orbits of shape {tuple(points.shape)}; give points (steps, images, dimensions)")
     points = points.double()
-    if scale == "unit":
-        return to_unit(points)
+    if scale in ("unit", "centred"):
+        return to_unit(points - points.mean((0, 1)) if scale == "centred" else points)
     return points if scale == "raw" else points / points.flatten(0, 1).var(0, correction=0).sum().sqrt()
 
 
@@ -123,9 +125,14 @@ def trajectory_rank(points: Float[Tensor, "steps n dim"]) -> Float[Tensor, " n"]
     return effective_rank(torch.linalg.eigvalsh(centred @ centred.mT))  # the steps x steps Gram matrices
 
 
-def anchor_cosine(points: Float[Tensor, "steps n dim"], anchor: Float[Tensor, "n dim"]) -> Float[Tensor, " n"]:
-    """Mean cosine between an orbit's points and the output for the untransformed image."""
-    return (to_unit(points.double()) * to_unit(anchor.double())).sum(-1).mean(0)
+def anchor_cosine(
+    points: Float[Tensor, "steps n dim"], anchor: Float[Tensor, "n dim"], scale: Literal["unit", "centred"] = "unit"
+) -> Float[Tensor, " n"]:
+    """Mean cosine between an orbit's points and the output for the untransformed image; seen from the origin
+    (published), or from the mean of all points ("centred").
+    """
+    origin = points.double().mean((0, 1)) if scale == "centred" else 0.0
+    return (rescaled(points, scale) * to_unit(anchor.double() - origin)).sum(-1).mean(0)
 
 
 class ClassOrbit(NamedTuple):

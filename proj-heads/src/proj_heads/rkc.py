@@ -27,6 +27,8 @@ _DAMPING = 2 / 13
 """Epsilon of the method: how far its stability polynomial stays below 1."""
 _REFRESH = 25
 """Steps after which the spectral radius is estimated anew."""
+_ITERATIONS = 12
+"""Of the power method at most; each estimate starts from the directions of the one before."""
 _MOST_STAGES = 300
 _STABLE = 0.65
 """A step of s stages is stable to (s^2 - 1) times this."""
@@ -43,6 +45,10 @@ class Solution(NamedTuple):
     """Time that each row was followed to: the last one, unless it became too stiff or took too long."""
     stiffness: Float[Tensor, " m"]
     """Largest spectral radius of each row's Jacobian that was met (estimate)."""
+    met_at: Float[Tensor, "limits m"]
+    """Time at which each row was first found to be stiffer than each of the limits; NaN where it never was."""
+    met: Float[Tensor, "limits m p"]
+    """Its state then."""
     steps: int
     rejected: int
     evaluations: int
@@ -55,15 +61,16 @@ def integrate(
     times: Sequence[float] | Float[np.ndarray, " t"],
     tolerance: float = 1e-3,
     floor: float = 1e-3,
-    stiffest: float = math.inf,
+    stiffest: Sequence[float] = (math.inf,),
     limit: int = 10_000_000,
 ) -> Solution:
     """The states at `times` (ascending; the first one is that of `start`).
 
     tolerance: of the estimated error of a step, relative to each number or, where that is smaller, to `floor`; its root
         mean square over a row counts, for the worst row. Check a result with half of it.
-    stiffest: a row whose Jacobian has a larger spectral radius is not followed any further, for instance because it
-        runs into a singularity of the field. The others go on.
+    stiffest: spectral radii of a row's Jacobian, ascending. Where it has a larger one than the last of them, for
+        instance because it runs into a singularity of the field, it is not followed any further; the others go on. The
+        ones before say how it got there (`met_at`).
     limit: evaluations of the field after which no row is followed any further.
     """
     times = np.asarray(times, dtype=float)
@@ -79,6 +86,10 @@ def integrate(
     y, derivative, states = start, moving(start), [start]
     radius, direction = spectral_radius(moving, y, derivative, derivative)
     step, accepted, rejected, largest = 0.25 / max(float(radius.max()), 1e-12), 0, 0, radius
+    since = 0  # steps from the last estimate of the radius
+    limits = torch.tensor(stiffest, dtype=start.dtype, device=start.device)[:, None]
+    met_at = torch.full((len(limits), len(start)), torch.nan, dtype=start.dtype, device=start.device)
+    met = torch.full((len(limits), *start.shape), torch.nan, dtype=start.dtype, device=start.device)
     end = torch.full((len(start),), float(times[-1]), dtype=start.dtype, device=start.device)
     for time, target in zip(times, times[1:], strict=False):
         while target - time > 1e-12 * target and active.any():
@@ -89,21 +100,23 @@ def integrate(
             slope = moving(new)
             error = _error(y, new, derivative, slope, h, tolerance, floor)
             if error <= 1:
-                time, y, derivative, accepted = time + h, new, slope, accepted + 1
+                time, y, derivative, accepted, since = time + h, new, slope, accepted + 1, since + 1
             else:
                 rejected += 1
             if error > 1 or h == longest:  # a step cut short to meet a time says nothing about the next
                 step = h * min(2.0, max(0.1, 0.8 * max(error, 1e-9) ** (-1 / 3)))
-            if error > 1 or accepted % _REFRESH == 0:
+            if since and (error > 1 or since == _REFRESH):
                 radius, direction = spectral_radius(moving, y, derivative, direction)
-                largest = torch.maximum(largest, radius)
-            left = radius > stiffest if calls <= limit else active[:, 0]
+                largest, since = torch.maximum(largest, radius), 0
+                first = (radius > limits) & met_at.isnan()
+                met_at, met = met_at.where(~first, time), met.where(~first[..., None], y)
+            left = active[:, 0] & met_at[-1].isfinite() if calls <= limit else active[:, 0]
             if left.any():
                 end = end.where(~left, time)
                 active &= ~left[:, None]
                 derivative, radius = derivative.where(active, 0.0), radius.where(~left, 0.0)
         states.append(y.where(active, torch.nan))
-    return Solution(torch.stack(states), y, end, largest, accepted, rejected, calls)
+    return Solution(torch.stack(states), y, end, largest, met_at, met, accepted, rejected, calls)
 
 
 def stages(reach: float) -> int:
@@ -158,7 +171,7 @@ def spectral_radius(
     method on differences. And the directions that it ends with, to start the next one from.
     """
     size, radius = 1e-5 * y.norm(dim=1, keepdim=True).clamp_min(1e-3), y.new_zeros(len(y))
-    for _ in range(30):
+    for _ in range(_ITERATIONS):
         direction = direction / direction.norm(dim=1, keepdim=True).clamp_min(torch.finfo(y.dtype).tiny)
         direction = (field(y + size * direction) - derivative) / size
         last, radius = radius, direction.norm(dim=1)

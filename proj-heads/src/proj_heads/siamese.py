@@ -4,12 +4,14 @@
 
     L = -(1/2) mean_i [ cos(p1_i, sg h2_i) + cos(p2_i, sg h1_i) ]          sg: constant under differentiation
 
+With `infonce_loss` in its place, which drives outputs apart, the same members are a control.
+
 Members are ordinary `nn.Module`s. `Program` evaluates M of them as one: a member's parameters are a row of one matrix
 (M, P), every linear map is one batched product, and activations are (M, features, views, batch). With the batch as last
 axis a batch norm is a layer norm over that axis, which keeps members and views apart.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -20,6 +22,12 @@ from torch import Tensor, nn
 
 from proj_heads.backbones import initialised_from
 from proj_heads.heads import Activation, build_head
+
+TEMPERATURE = 0.1
+"""tau of `infonce_loss`, the authors'."""
+
+Loss = Callable[[Float[Tensor, "m k 2 batch"], Float[Tensor, "m k 2 batch"]], Float[Tensor, " m"]]
+"""Of h and p."""
 
 
 @dataclass(frozen=True)
@@ -111,6 +119,16 @@ def simsiam_loss(h: Float[Tensor, "m k 2 batch"], p: Float[Tensor, "m k 2 batch"
     return -(unit(p) * unit(h.detach()).flip(2)).sum(1).mean((1, 2))  # the mean over views is the factor 1/2
 
 
+def infonce_loss(h: Float[Tensor, "m k 2 batch"], p: Float[Tensor, "m k 2 batch"]) -> Float[Tensor, " m"]:
+    """InfoNCE from view 1 to view 2, as the authors' SimCLR has it; the predictor's outputs p play no part.
+
+    -mean_i log( exp(h1_i . h2_i / tau) / sum_j exp(h1_i . h2_j / tau) ),  unit vectors h, tau = .1
+    """
+    u = unit(h) / TEMPERATURE**0.5
+    logits = u[:, :, 0].mT @ u[:, :, 1]  # (m, batch, batch)
+    return (logits.logsumexp(2) - logits.diagonal(dim1=1, dim2=2)).mean(1)
+
+
 class Outputs(NamedTuple):
     """What the networks of all members make of a batch of pairs of views."""
 
@@ -161,12 +179,12 @@ class Program:
         return Outputs(*values[1:])
 
     def gradient(
-        self, theta: Float[Tensor, "m p"], x: Float[Tensor, "m inputs 2 batch"]
+        self, theta: Float[Tensor, "m p"], x: Float[Tensor, "m inputs 2 batch"], objective: Loss = simsiam_loss
     ) -> tuple[Float[Tensor, " m"], Float[Tensor, "m p"], Outputs]:
-        """Each member's loss, its gradient with the targets held constant, and the outputs."""
+        """Each member's loss, its gradient (SimSiam's targets held constant), and the outputs."""
         theta = theta.detach().requires_grad_()
         outputs = self.outputs(theta, x)
-        loss = simsiam_loss(outputs.h, outputs.p)
+        loss = objective(outputs.h, outputs.p)
         (gradient,) = torch.autograd.grad(loss.sum(), theta)
         return loss.detach(), gradient, Outputs(*(value.detach() for value in outputs))
 

@@ -23,7 +23,7 @@ from torch import Tensor
 from proj_heads.augment import Views, warp
 from proj_heads.orbits import effective_rank, participation_ratio
 from proj_heads.seeds import generator
-from proj_heads.siamese import Outputs, Program, Siamese, unit
+from proj_heads.siamese import Loss, Outputs, Program, Siamese, simsiam_loss, unit
 
 CURVES = (
     "loss",
@@ -122,7 +122,8 @@ class MemberViews:
             drawn = next(self._ready)
         rows, box, flip = drawn  # (m, batch), (m, 2, batch, 4), (m, 2, batch)
         m, size = len(rows), self.views.size
-        x = self._pixels.copy_(self.images[rows.flatten()]).div_(255)  # (m batch, channels, height, width)
+        chosen = self.images.index_select(0, rows.flatten())  # copies whole images, which indexing does not
+        x = self._pixels.copy_(chosen).div_(255)  # (m batch, channels, height, width)
         pair = [warp(x, box[:, v].flatten(0, 1), flip[:, v].flatten(), None, size) for v in (0, 1)]
         return torch.stack([view.view(m, self.batch, -1) for view in pair], 1).permute(0, 3, 1, 2)
 
@@ -152,11 +153,12 @@ class Stack:
         lr: float = 0.05,
         momentum: float = 0.9,
         every: int = 25,
+        objective: Loss = simsiam_loss,
         dtype: torch.dtype = torch.float32,
         device: str | torch.device = "cpu",
     ):
         """`every`: steps between two records. The members are copied, not changed."""
-        self.lr, self.momentum, self.every, self.steps = lr, momentum, every, 0
+        self.lr, self.momentum, self.every, self.objective, self.steps = lr, momentum, every, objective, 0
         self.program = Program(members[0])
         self.theta = self.program.pack(members, dtype).to(device)  # (m, p)
         self.velocity = torch.zeros_like(self.theta)
@@ -191,7 +193,7 @@ class Stack:
 
     def _look(self, x: Tensor, record: bool, count: bool) -> Float[Tensor, "m p"]:
         """The velocity of the next step."""
-        loss, gradient, outputs = self.program.gradient(self.theta, x.to(self.theta.dtype))
+        loss, gradient, outputs = self.program.gradient(self.theta, x.to(self.theta.dtype), self.objective)
         velocity = torch.add(gradient, self.velocity, alpha=self.momentum)
         parts = [self.program.parts["head"], self.program.parts["backbone"]]
         weights, gradients = ([values[:, part].norm(dim=1) for part in parts] for values in (self.theta, gradient))

@@ -48,15 +48,18 @@ def guillotine(task: str, probe: str) -> Check:
     return check
 
 
-def gap_doubles(results: dict[str, Results]) -> Finding:
-    """(MLP - linear) on h over the same on z, published protocol: above 1.5, as "doubles" says, with room."""
-    table = rows(results, **PUBLISHED)
-    gaps = {
-        place: table[f"rotation_published_mlp_{place}"].astype(float) - table[f"rotation_published_linear_{place}"]
-        for place in ("z", "h")
-    }
-    why = f"MLP over linear: z {gaps['z'].mean():.1f} points, h {gaps['h'].mean():.1f}."
-    return judge(gaps["h"] / gaps["z"].where(gaps["z"] > 0), why, supported_above=1.5)
+def gap_doubles(protocol: str) -> Check:
+    def check(results: dict[str, Results]) -> Finding:
+        """(MLP - linear) on h over the same on z: above 1.5, as "doubles" says, with room."""
+        table = rows(results, **PUBLISHED)
+        gaps = {
+            place: table[f"rotation_{protocol}mlp_{place}"].astype(float) - table[f"rotation_{protocol}linear_{place}"]
+            for place in ("z", "h")
+        }
+        why = f"MLP over linear: z {gaps['z'].mean():.1f} points, h {gaps['h'].mean():.1f}."
+        return judge(gaps["h"] / gaps["z"].where(gaps["z"] > 0), why, supported_above=1.5)
+
+    return check
 
 
 def gap_grows_with_rotation(results: dict[str, Results]) -> Finding:
@@ -93,19 +96,47 @@ def curvature(results: dict[str, Results]) -> Finding:
     table = rows(results, **PUBLISHED)
     why = (
         f"Second differences of unit vectors grow with the length of the step: path lengths have the ratio "
-        f"{table['length_ratio'].mean():.2f}, bending without scale {table['turning_ratio'].mean():.2f}."
+        f"{table['length_ratio'].mean():.2f}. They are seen from the origin, and z lies far off: the mean of its unit "
+        f"vectors has norm {table['offset_z'].mean():.2f}, that of h {table['offset_h'].mean():.2f}."
     )
     return factor(table["curvature_ratio"].astype(float), why, supported_above=1.0)
 
 
+def isometry(quantity: str, **threshold: float) -> Check:
+    def check(results: dict[str, Results]) -> Finding:
+        """What the published measure makes of z minus its mean instead of h, a map that changes no distance: on the
+        claim's side of 1.
+        """
+        table = rows(results, **PUBLISHED)
+        why = (
+            f"Nothing but the origin is moved: by unit vectors z minus its mean over z. The head itself has "
+            f"{table[quantity].mean():.2f}."
+        )
+        return factor(table[f"isometry_{quantity}"].astype(float), why, **threshold)
+
+    return check
+
+
 def compression(results: dict[str, Results]) -> Finding:
-    """Spread of rotation orbits in z over that in h, the head given z as in training: above 1."""
+    """Share of the total variance that is within rotation orbits, z over h, the head given z as in training: above 1.
+    No offset and no scale changes it.
+    """
     table = rows(results, **PUBLISHED)
     why = (
-        f"Unit vectors, as published; in units of the total variance {table['compression_total'].mean():.2f}. With the "
-        f"head given z / ||z||, the published protocol, {table['unit_compression'].mean():.1f}."
+        f"By unit vectors about the mean {table['compression_centred'].mean():.2f}, about the origin, as published, "
+        f"{table['compression'].mean():.2f}."
     )
-    return factor(table["compression"].astype(float), why, supported_above=1.0)
+    return factor(table["compression_total"].astype(float), why, supported_above=1.0)
+
+
+def published_protocol(results: dict[str, Results]) -> Finding:
+    """Spread of unit vectors, z over h, the head given z / ||z||: above 1."""
+    table = rows(results, **PUBLISHED)
+    why = (
+        f"As a share of the total variance {table['unit_compression_total'].mean():.2f}: the head's outputs hardly "
+        f"differ, the mean of their unit vectors has norm {table['unit_offset_h'].mean():.2f}."
+    )
+    return factor(table["unit_compression"].astype(float), why, supported_above=1.0)
 
 
 # ---- C11: depth
@@ -172,18 +203,22 @@ def objectives(
     return check
 
 
-def universal(results: dict[str, Results]) -> Finding:
-    """Total variance of rotation orbits in z over that in h, unit vectors, the least of all objectives of a seed: above
-    1.
-    """
-    table = pairs(results)
-    table = table[table["norm"]]
-    standard = table[(table["objective"] != "simclr") | (table[list(PUBLISHED)] == pd.Series(PUBLISHED)).all(axis=1)]
-    ratios = standard["turn_variance_unit"].astype(float)
-    means = np.exp(np.log(ratios).groupby(standard["objective"]).mean())
-    by = ", ".join(f"{name} {value:.2g}" for name, value in means.items())
-    least = per_seed(ratios, standard["seed"], "min")
-    return factor(least, f"Geometric means over seeds: {by}; judged is the least of each seed.", supported_above=1.0)
+def universal(quantity: str) -> Check:
+    def check(results: dict[str, Results]) -> Finding:
+        """Variance along rotation orbits in z over that in h, the least of all objectives of a seed: above 1."""
+        table = pairs(results)
+        table = table[table["norm"]]
+        setting = (table[list(PUBLISHED)] == pd.Series(PUBLISHED)).all(axis=1)
+        standard = table[(table["objective"] != "simclr") | setting]
+        ratios = standard[f"turn_{quantity}"].astype(float)
+        means = np.exp(np.log(ratios).groupby(standard["objective"]).mean())
+        by = ", ".join(f"{name} {value:.2g}" for name, value in means.items())
+        least = per_seed(ratios, standard["seed"], "min")
+        return factor(
+            least, f"Geometric means over seeds: {by}; judged is the least of each seed.", supported_above=1.0
+        )
+
+    return check
 
 
 # ---- C13: the metric

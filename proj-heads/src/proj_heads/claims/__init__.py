@@ -6,9 +6,10 @@ a small network on Fashion-MNIST, so values are compared in sign and size, not d
 contradict the abstract the claim says so, and our data decide.
 """
 
+from proj_heads.claims.collapse import COLLAPSE
+from proj_heads.claims.hessian import HESSIAN
 from proj_heads.claims.representations import REPRESENTATIONS
 from proj_heads.claims.theory import THEORY
-from proj_heads.claims.training import TRAINING
 from repro_shared.claims import Claim
 
-CLAIMS: list[Claim] = [*THEORY, *TRAINING, *REPRESENTATIONS]
+CLAIMS: list[Claim] = [*THEORY, *HESSIAN, *COLLAPSE, *REPRESENTATIONS]

@@ -7,9 +7,11 @@ from proj_heads.checks.representations import (
     gap_grows_with_rotation,
     grows_with_depth,
     guillotine,
+    isometry,
     nearly_singular,
     objectives,
     probe_gap_grows,
+    published_protocol,
     quotient,
     setting_factor,
     universal,
@@ -36,10 +38,16 @@ REPRESENTATIONS: list[Claim] = [
             ("mlp", "MLP probe, converged", "mlp", None),
         )
     ),
-    Claim(
-        id="C8-gap-doubles",
-        statement="The gap between MLP and linear probe doubles at h (1.5 times), the author's protocol",
-        published=1.88, unit="times", experiment="geometry", figure="guillotine", check=gap_doubles, **FILES,
+    *(
+        Claim(
+            id=f"C8-gap-doubles{suffix}",
+            statement=f"The gap between MLP and linear probe doubles at h (1.5 times): {label}",
+            published=1.88, unit="times", experiment="geometry", figure="guillotine", check=gap_doubles(protocol),
+            **FILES,
+        )
+        for suffix, label, protocol in (
+            ("", "the author's five epochs", "published_"), ("-converged", "converged probes", "")
+        )
     ),
     Claim(
         id="C8-class",
@@ -60,6 +68,18 @@ REPRESENTATIONS: list[Claim] = [
         published=1.93, unit="times", experiment="geometry", figure="curvature", check=curvature, **FILES,
     ),
     Claim(
+        id="C9-curvature-isometry",
+        statement="That measure is of the offset of z: an isometry, z minus its mean, is more curved by it, too",
+        unit="times", experiment="geometry", figure="curvature",
+        check=isometry("curvature_ratio", supported_above=1.0), **OURS,
+    ),
+    Claim(
+        id="C9-curvature-centred",
+        statement="Also about the means of z and of h: curvature of unit vectors, h over z",
+        unit="times", experiment="geometry", figure="curvature", check=setting_factor("centred_curvature_ratio"),
+        source="our reading of the claim", kind="derived", published=None,
+    ),
+    Claim(
         id="C9-turning",
         statement="Also as curves, without the length of their steps: bending of unit vectors, h over z (10 %)",
         unit="times", experiment="geometry", figure="curvature", check=setting_factor("turning_ratio", 1.1),
@@ -68,33 +88,59 @@ REPRESENTATIONS: list[Claim] = [
     # C10: orbits
     Claim(
         id="C10-compression",
-        statement="The head compresses augmentation orbits: spread in z over that in h",
-        published=21.9, unit="times", experiment="geometry", figure="compression", check=compression, **FILES,
+        statement="The head compresses augmentation orbits: their share of the total variance, z over h",
+        unit="times", experiment="geometry", figure="compression", check=compression,
+        source="our measure of the claim", kind="derived", published=None,
+    ),
+    Claim(
+        id="C10-compression-unit",
+        statement="By the published measure, spread of unit vectors, z over h, with the head given z as in training",
+        published=21.9, unit="times", experiment="geometry", figure="compression", check=setting_factor("compression"),
+        **FILES,
+    ),
+    Claim(
+        id="C10-compression-isometry",
+        statement="That measure is of the offset of z: an isometry, z minus its mean, spreads orbits by it (below 1)",
+        unit="times", experiment="geometry", figure="compression",
+        check=isometry("compression", supported_below=1.0), **OURS,
     ),
     Claim(
         id="C10-published-protocol",
         statement="It seems to when the head is given z / ||z||, for which it was not trained (the author's protocol)",
-        published=21.9, unit="times", experiment="geometry", figure="compression",
-        check=setting_factor("unit_compression"), **FILES,
+        published=21.9, unit="times", experiment="geometry", figure="compression", check=published_protocol, **FILES,
     ),
     Claim(
-        id="C10-semantics",
-        statement="And keeps classes apart: class over orbit distance in h over that in z",
-        published=1.22, unit="times", experiment="geometry", figure="compression", check=setting_factor("class_gain"),
-        **FILES,
+        id="C10-published-protocol-total",
+        statement="Then, too, as a share of the total variance",
+        published=None, unit="times", experiment="geometry", figure="compression",
+        check=setting_factor("unit_compression_total"), **OUR_PROTOCOL,
+    ),
+    *(
+        Claim(
+            id=f"C10-semantics{suffix}",
+            statement=f"And keeps classes apart: class over orbit distance in h over that in z, {label}",
+            published=published, unit="times", experiment="geometry", figure="compression",
+            check=setting_factor(column), **(FILES if published else OUR_PROTOCOL),
+        )
+        for suffix, label, column, published in (
+            ("", "vectors as they are", "raw_class_gain", None),
+            ("-unit", "unit vectors (published)", "class_gain", 1.22),
+        )
     ),
     # C11: depth
-    Claim(
-        id="C11-gain",
-        statement="Deeper heads gain more class over orbit distance: depth 3 over depth 1 (10 %)",
-        published=1.71, unit="times", experiment="geometry", figure="depth",
-        check=grows_with_depth(lambda t: t["class_gain"].astype(float), "Gain"), **FILES,
-    ),
-    Claim(
-        id="C11-gain-published-protocol",
-        statement="The same by the author's protocol, the head given z / ||z||",
-        published=1.71, unit="times", experiment="geometry", figure="depth",
-        check=grows_with_depth(lambda t: t["unit_class_gain"].astype(float), "Gain"), **FILES,
+    *(
+        Claim(
+            id=f"C11-gain{suffix}",
+            statement=f"Deeper heads gain more class over orbit distance: depth 3 over depth 1 (10 %), {label}",
+            published=published, unit="times", experiment="geometry", figure="depth",
+            check=grows_with_depth(lambda t, column=column: t[column].astype(float), "Gain"),
+            **(FILES if published else OUR_PROTOCOL),
+        )
+        for suffix, label, column, published in (
+            ("", "vectors as they are", "raw_class_gain", None),
+            ("-unit", "unit vectors", "class_gain", 1.71),
+            ("-published-protocol", "the author's protocol, the head given z / ||z||", "unit_class_gain", 1.71),
+        )
     ),
     *(
         Claim(
@@ -128,10 +174,16 @@ REPRESENTATIONS: list[Claim] = [
         check=objectives(("dino",), "raw_curvature_ratio", below=1.0), **FILES,
     ),
     Claim(
-        id="C12-dino-curvature-unit",
-        statement="Whatever the scale of z and h is: the same of unit vectors",
+        id="C12-dino-cosine-centred",
+        statement="Also about the means of z and of h: gain in cosine",
+        unit="cosine", experiment="geometry", figure="objectives",
+        check=objectives(("dino",), "centred_cosine_gain", above=0.0), **OURS,
+    ),
+    Claim(
+        id="C12-dino-curvature-centred",
+        statement="And flattens, whatever scale and offset are: curvature of unit vectors about their mean, h over z",
         unit="times", experiment="geometry", figure="objectives",
-        check=objectives(("dino",), "curvature_ratio", below=1.0), **OURS,
+        check=objectives(("dino",), "centred_curvature_ratio", below=1.0), **OURS,
     ),
     Claim(
         id="C12-dino-turning",
@@ -141,15 +193,15 @@ REPRESENTATIONS: list[Claim] = [
     ),
     Claim(
         id="C12-dino-collapsed-cosine",
-        statement="It does where DINO's head has collapsed (no batch norm): gain in cosine",
+        statement="It does where DINO's head has collapsed (no batch norm): gain in cosine about the means",
         unit="cosine", experiment="geometry", figure="objectives",
-        check=objectives(("dino",), "cosine_gain", above=0.0, norm=False), **OURS,
+        check=objectives(("dino",), "centred_cosine_gain", above=0.0, norm=False), **OURS,
     ),
     Claim(
         id="C12-dino-collapsed-curvature",
-        statement="And flattens: curvature of unit vectors of a collapsed DINO head, h over z",
+        statement="And flattens: curvature about the means, h over z, of a collapsed DINO head",
         unit="times", experiment="geometry", figure="objectives",
-        check=objectives(("dino",), "curvature_ratio", below=1.0, norm=False), **OURS,
+        check=objectives(("dino",), "centred_curvature_ratio", below=1.0, norm=False), **OURS,
     ),
     Claim(
         id="C12-decorrelating-cosine",
@@ -158,16 +210,28 @@ REPRESENTATIONS: list[Claim] = [
         check=objectives(DECORRELATING, "cosine_gain", below=0.0), **FILES,
     ),
     Claim(
+        id="C12-decorrelating-cosine-centred",
+        statement="Also about the means of z and of h: gain in cosine",
+        unit="cosine", experiment="geometry", figure="objectives",
+        check=objectives(DECORRELATING, "centred_cosine_gain", below=0.0), **OURS,
+    ),
+    Claim(
         id="C12-decorrelating-curvature",
         statement="VICReg's and Barlow Twins' heads do the reverse: curvature of raw vectors, h over z",
         published="1.49 to 2.88", unit="times", experiment="geometry", figure="objectives",
         check=objectives(DECORRELATING, "raw_curvature_ratio", above=1.0), **FILES,
     ),
-    Claim(
-        id="C12-universal",
-        statement="The head is a universal buffer: every objective's compresses orbits of rotations (z over h, unit)",
-        published="7.5, 6.0, .36, .66 (raw vectors; DINO twice, VICReg, Barlow)", unit="times, least objective",
-        experiment="geometry", figure="objectives", check=universal, **FILES,
+    *(
+        Claim(
+            id=f"C12-universal{suffix}",
+            statement=f"The head is a universal buffer: every objective's compresses orbits of rotations (z over h), "
+            f"{label}",
+            published="7.5, 6.0, .36, .66 (raw vectors; DINO twice, VICReg, Barlow)", unit="times, least objective",
+            experiment="geometry", figure="objectives", check=universal(quantity), **FILES,
+        )
+        for suffix, label, quantity in (
+            ("", "share of the total variance", "variance_share"), ("-unit", "unit vectors", "variance_unit")
+        )
     ),
     # C13: invariance and the metric
     Claim(

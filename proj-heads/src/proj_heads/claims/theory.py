@@ -4,18 +4,23 @@ from proj_heads.checks.theory import (
     any_residual,
     cosine_sign,
     critical_separates,
+    dino_smooth_heads,
+    dino_straight_heads,
     exact,
     isotropic_path,
     linear_field_grows,
     no_constant_head,
+    no_constant_head_of_any_rank,
     only_locally,
     residual_at_collapse,
+    residual_of_targets,
     smooth_heads,
     straight_heads,
     threshold_is_sufficient,
     trapped_behind_linear,
 )
 from proj_heads.claims.sources import OURS, stated, theorem
+from proj_heads.experiments.theory import DINO
 from repro_shared.claims import Claim
 
 THEORY: list[Claim] = [
@@ -47,8 +52,14 @@ THEORY: list[Claim] = [
     ),
     Claim(
         id="C3-no-constant-head",
-        statement="Where the loss is not quadratic no constant head is isotropic everywhere: condition number left",
+        statement="Where the loss is not quadratic no constant head of full rank is isotropic everywhere: condition "
+        "number left",
         unit="condition number", figure="conditioning", check=no_constant_head, **theorem("proposition 3.3"),
+    ),
+    Claim(
+        id="C3-any-rank",
+        statement="Whatever its rank (the assumption is not stated): isotropy error of a constant head of rank one",
+        unit="isotropy error", figure=None, check=no_constant_head_of_any_rank, **theorem("proposition 3.3"),
     ),
     Claim(
         id="C3-path",
@@ -96,13 +107,39 @@ THEORY: list[Claim] = [
     ),
     Claim(
         id="C4-premise",
-        statement="The theorem's premise rho != 0 holds at the collapse of real losses: least gradient norm",
+        statement="The theorem's premise rho != 0 holds at the collapse of InfoNCE, NT-Xent, VICReg, Barlow Twins and "
+        "SimSiam without predictor: least gradient norm",
         unit="gradient norm", figure="collapse", check=residual_at_collapse, experiment="theory",
         **stated("assumption 6"),
     ),
     Claim(
+        id="C4-premise-predictor",
+        statement="It holds for SimSiam with its predictor as drawn, where collapse is no rest point and the loss not "
+        "convex: least residual",
+        unit="residual", figure="targets", check=residual_of_targets("SimSiam predictor"), experiment="theory",
+        **stated("assumption 6"),
+    ),
+    Claim(
+        id="C4-dino-premise",
+        statement="It holds for DINO, sharpened or centred, whose loss is convex: least residual, heads as drawn",
+        unit="residual", figure="targets", check=residual_of_targets(*DINO), experiment="theory",
+        **stated("assumption 6"),
+    ),
+    Claim(
+        id="C4-dino-smooth",
+        statement="And there the theorem works: collapsed states of DINO with a negative eigenvalue behind smooth "
+        "heads (90 %)",
+        unit="% of draws", figure="targets", check=dino_smooth_heads, **theorem("theorem 4.1"),
+    ),
+    Claim(
+        id="C4-dino-straight",
+        statement="While behind linear and ReLU heads they have none: negative eigenvalues of H",
+        unit="of 16", figure="targets", check=dino_straight_heads, **theorem("theorem 4.1, section 4.2"),
+    ),
+    Claim(
         id="C4-linear-trapped",
-        statement="Without a smooth head collapse is no saddle: objectives with one behind a linear head",
+        statement="Without a smooth head collapse is no saddle: objectives with rho = 0 that have one behind a linear "
+        "head",
         unit="of 5 objectives", figure="collapse", check=trapped_behind_linear, experiment="theory",
         **stated("section 4.2"),
     ),

@@ -1,4 +1,4 @@
-"""Figures of the collapse study, in the authors' forms: line = median over seeds, band = all seeds."""
+"""Figures of the collapse study, in the authors' forms, but with every seed (thin lines) beside the median."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from proj_heads.experiments.appearance import ACTIVATIONS, DATA, REFERENCE
 from proj_heads.experiments.collapse import COLLAPSED, ESCAPE
-from repro_shared.plotting import PALETTE, band, figure
+from repro_shared.plotting import PALETTE, figure
 from repro_shared.runlog import Results
 
 _VARIANTS = [PALETTE[i] for i in (6, 2, 5, 1, 4)]
@@ -20,6 +20,12 @@ _STARTS = {
     "pseudo": r"pseudo-collapse ($\alpha$ = {alpha:g})",
     "mean_shift": r"true collapse ($\varepsilon$ = {epsilon:g})",
 }
+_MARKS = {
+    "start": {"marker": "_", "markersize": 4},
+    "least": {"marker": "o", "markersize": 2.6, "markerfacecolor": "white", "markeredgewidth": 0.6},
+    "end": {"marker": "o", "markersize": 2.8},
+}
+"""When -> marker."""
 _PARTS = {"head": ("head", PALETTE[1]), "backbone": ("backbone", PALETTE[0])}
 
 
@@ -27,8 +33,7 @@ def draw(results: Results) -> dict[str, Figure]:
     """The published figures of E1 and what became of every seed."""
     runs = _Runs(results.curves)
     return {
-        "collapse": _panels(runs, results.table, "std", "std of unit outputs"),
-        "relative": _panels(runs, results.table, "relative", "std / its first value"),
+        "collapse": _collapse(runs, results.table),
         "ends": _ends(runs, results.table),
         "updates": _updates(runs),
         "gradients": _gradients(runs),
@@ -40,7 +45,7 @@ class _Runs:
     """Curves by configuration."""
 
     def __init__(self, curves: pd.DataFrame):
-        self.curves = curves.assign(relative=curves["std"] / curves.groupby("row")["std"].transform("first"))
+        self.curves = curves[curves["objective"] == "simsiam"]
         self.lr = float(curves["lr"].mode().iloc[0])  # the published base rate
 
     def base(self, **wanted) -> pd.DataFrame:
@@ -75,13 +80,13 @@ def _samples(rows: pd.DataFrame, column: str) -> tuple[np.ndarray, np.ndarray]:
     return wide.columns.to_numpy(), wide.to_numpy(float)
 
 
-def _range(ax: Axes, rows: pd.DataFrame, column: str, **line) -> None:
-    """Median over seeds and a band over all of them."""
+def _lines(ax: Axes, rows: pd.DataFrame, column: str, color: str, label: str) -> None:
+    """Median over seeds and a thin line for each of them."""
     if rows.empty:
         return
     steps, values = _samples(rows, column)
-    (drawn,) = ax.plot(steps, np.nanmedian(values, 0), **line)
-    ax.fill_between(steps, np.nanmin(values, 0), np.nanmax(values, 0), color=drawn.get_color(), alpha=0.15, linewidth=0)
+    ax.plot(steps, np.nanmedian(values, 0), color=color, label=label, zorder=3)
+    ax.plot(steps, values.T, color=color, linewidth=0.4, alpha=0.5)
 
 
 def _seeds(table: pd.DataFrame) -> str:
@@ -89,21 +94,15 @@ def _seeds(table: pd.DataFrame) -> str:
     return f"{table['seeds'].nunique()} seeds, MLP on {DATA[first['data']]}"
 
 
-def _panels(runs: _Runs, table: pd.DataFrame, column: str, label: str) -> Figure:
+def _collapse(runs: _Runs, table: pd.DataFrame) -> Figure:
+    """Spread along training."""
     first, possible = table.iloc[0], table["std_possible"].iloc[0]
-    raw = column == "std"
-    what = (
-        "Standard deviation of the unit head outputs along training. Dotted: the most that is possible, 1/sqrt(k), and "
-        "a tenth of it, below which we call a run collapsed."
-        if raw
-        else "The same relative to the step-0 value (the authors divide by the mean of the first epoch, which the "
-        "collapse of the first steps is part of)."
-    )
     fig, axes = figure(
         "double", 2, 2, height=4.4, sharex=True, sharey=True,
-        caption=f"{what} Top: heads without batch norm from the authors' start and from collapsed representations. "
-        f"Bottom: learning rate, batch norm and the control without the authors' start. {_seeds(table)}; line: median, "
-        "band: all seeds.",
+        caption="Standard deviation of the unit head outputs along training. Dotted: the most that is possible, "
+        "1/sqrt(k), and a tenth of it, below which we call a run collapsed. Top: heads without batch norm from the "
+        "authors' start and from collapsed representations. Bottom: learning rate, batch norm and the control without "
+        f"the authors' start. {_seeds(table)}; thick: median, thin: every seed.",
     )  # fmt: skip
     panels = {
         axes[0, 0]: (_STARTS["pseudo"].format(alpha=first["alpha"]), runs.heads("pseudo")),
@@ -113,51 +112,63 @@ def _panels(runs: _Runs, table: pd.DataFrame, column: str, label: str) -> Figure
     }
     for ax, (title, lines) in panels.items():
         for name, color, rows in lines:
-            _range(ax, rows, column, color=color, label=name)
-        for height in (possible, COLLAPSED * possible) if raw else (1.0,):
+            _lines(ax, rows, "std", color=color, label=name)
+        for height in (possible, COLLAPSED * possible):
             ax.axhline(height, linestyle=":", **REFERENCE)
         ax.set(title=title, yscale="log")
     for ax in axes[1]:
         ax.set_xlabel("step")
     for ax in axes[:, 0]:
-        ax.set_ylabel(label)
+        ax.set_ylabel("std of unit outputs")
         handles = ax.get_legend_handles_labels()
         fig.legend(*handles, loc="outside upper center" if ax is axes[0, 0] else "outside lower center", ncols=5)
     return fig
 
 
+_GROUPS = {
+    ("pseudo", "simsiam"): "pseudo-collapse",
+    ("mean_shift", "simsiam"): "true collapse",
+    ("mean_shift", "infonce"): "InfoNCE (control)",
+    ("none", "simsiam"): r"$\alpha$ = 1",
+}
+"""Start and objective -> name, in the order in which they are drawn."""
+
+
 def _ends(runs: _Runs, table: pd.DataFrame) -> Figure:
-    """Final and least spread of every seed."""
+    """Spread of every seed at the start, at its least and at the end."""
     table = table.assign(lr=table["lr"].astype(float))
-    groups = list(table.groupby(["collapse", "norm", "lr", "activation"], sort=False))
-    order = {"pseudo": 0, "mean_shift": 1, "none": 2}
-    groups.sort(key=lambda group: (order[group[0][0]], bool(group[0][1]), abs(np.log(group[0][2] / runs.lr))))
+    groups = list(table.groupby(["collapse", "objective", "norm", "lr", "activation"], sort=False))
+    order = list(_GROUPS)
+    groups.sort(key=lambda group: (order.index(group[0][:2]), bool(group[0][2]), abs(np.log(group[0][3] / runs.lr))))
     fig, ax = figure(
-        "double", height=3.0,
-        caption="Spread of every seed at the end of training (filled) and its least value on the way (open). Numbers: "
-        f"seeds that escaped, that is, end at more than {ESCAPE:g} times their least, and in brackets those that were "
-        "above that at any time. Dotted as above: possible, and collapsed. " + _seeds(table) + ".",
+        "double", height=3.2,
+        caption="Spread of every seed at the start of training, at its least and at the end, one line per seed. "
+        f"Escaped: it ends at more than {ESCAPE:g} times its least (in brackets: was above that at any time). Dotted "
+        f"as above: possible, and collapsed. The control has a tenth of the steps. {_seeds(table)}.",
     )  # fmt: skip
     labels, seams = [], []
-    for x, ((start, norm, lr, activation), rows) in enumerate(groups):
+    for x, ((start, objective, norm, lr, activation), rows) in enumerate(groups):
         name, color = ACTIVATIONS[activation]
-        jitter = x + np.linspace(-0.22, 0.22, len(rows))
-        ax.plot(jitter, rows["std_min"], "o", mfc="none", color=color, markersize=2.8, markeredgewidth=0.6, alpha=0.8)
-        ax.plot(jitter, rows["std_end"], "o", color=color, markersize=3.2)
+        places, along = x + np.array([-0.28, 0.0, 0.28]), rows[["std_start", "std_min", "std_end"]].to_numpy(float)
+        ax.plot(places, along.T, color=color, linewidth=0.4, alpha=0.6)
+        for place, values, style in zip(places, along.T, _MARKS.values(), strict=True):
+            ax.plot(np.full(len(values), place), values, color=color, linestyle="none", **style)
         counts = f"{int(rows['escaped'].sum())} ({int(rows['ever_escaped'].sum())})"
-        ax.annotate(counts, (x, 0.16), ha="center", fontsize=6.5)
-        labels.append(name + " BN" * bool(norm) + (f"\nlr {lr:g}" if lr != runs.lr else ""))
-        if x and start != groups[x - 1][0][0]:
+        ax.annotate(counts, (x, 0.16), ha="center", fontsize=6)
+        labels.append(name + " BN" * bool(norm) + (f" lr {lr:g}" if lr != runs.lr else ""))
+        if x and (start, objective) != groups[x - 1][0][:2]:
             seams.append(x - 0.5)
     for height in (1.0, COLLAPSED):
         ax.axhline(height * table["std_possible"].iloc[0], linestyle=":", **REFERENCE)
     for seam in seams:
         ax.axvline(seam, **REFERENCE)
-    names = {"pseudo": "pseudo-collapse", "mean_shift": "true collapse", "none": r"$\alpha$ = 1"}
-    starts = list(dict.fromkeys(key[0] for key, _ in groups))
     edges = [-0.5, *seams, len(groups) - 0.5]
-    for start, left, right in zip(starts, edges, edges[1:], strict=False):
-        ax.annotate(names[start], ((left + right) / 2, 0.28), ha="center", fontsize=7)
+    for key, left, right in zip(dict.fromkeys(key[:2] for key, _ in groups), edges, edges[1:], strict=False):
+        ax.annotate(_GROUPS[key], ((left + right) / 2, 0.3), ha="center", fontsize=6.5)
+    for name, style in _MARKS.items():
+        ax.plot([], [], color="#444444", linestyle="none", label=name, **style)
+    ax.legend(loc="lower left", ncols=3, fontsize=6.5)
+    ax.set_title("numbers: seeds that escaped (in brackets: at any time)", loc="left", fontsize=7)
     ax.set_xticks(range(len(labels)), labels, rotation=45, ha="right")
     ax.set(yscale="log", ylabel="std of unit outputs", xlim=(-0.6, len(labels) - 0.4), ylim=(None, 0.45))
     ax.grid(False, axis="x")
@@ -166,18 +177,24 @@ def _ends(runs: _Runs, table: pd.DataFrame) -> Figure:
 
 def _updates(runs: _Runs) -> Figure:
     """The authors' time scales."""
-    settings = [*((name, False) for name in ACTIVATIONS), ("relu", True), ("swish", True)]
+    settings = [
+        *((name, ", scaled", {}) for name in ACTIVATIONS),
+        *((name, ", collapsed", {"collapse": "mean_shift"}) for name in ACTIVATIONS),
+        *((name, ", batch norm", {"norm": True}) for name in ("relu", "swish")),
+        *((name, r", $\alpha$ = 1", {"collapse": "none"}) for name in ("relu", "swish")),
+    ]
     fig, axes = figure(
-        "double", 2, 3, height=3.8, sharex=True, sharey=True,
+        "double", 3, 4, height=4.6, sharex=True, sharey=True,
         caption="Relative updates lr ||g|| / ||w|| of head and backbone (as published: without momentum; predictor "
-        "left out). Line: median, band: all seeds. The first steps, in which the outputs collapse, are the fastest.",
+        "left out): the authors' start (scaled), collapsed representations, batch norm, and the control. Thick: "
+        "median, thin: every seed. The first steps, in which the outputs collapse, are the fastest.",
     )  # fmt: skip
-    for ax, (activation, norm) in zip(axes.flat, settings, strict=True):
-        rows = runs.base(activation=activation, norm=norm)
+    for ax, (activation, what, wanted) in zip(axes.flat, settings, strict=True):
+        rows = runs.base(activation=activation, **wanted)
         for part, (label, color) in _PARTS.items():
-            _range(ax, rows, f"update_{part}", color=color, label=label)
-        ax.set(title=ACTIVATIONS[activation][0] + ", batch norm" * norm, yscale="log")
-    for ax in axes[1]:
+            _lines(ax, rows, f"update_{part}", color=color, label=label)
+        ax.set(title=ACTIVATIONS[activation][0] + what, yscale="log")
+    for ax in axes[-1]:
         ax.set_xlabel("step")
     for ax in axes[:, 0]:
         ax.set_ylabel("relative update")
@@ -189,12 +206,12 @@ def _gradients(runs: _Runs) -> Figure:
     fig, axes = figure(
         "double", 1, 3, height=2.6, sharey=True,
         caption="Norm of the gradient by the head's weights. Left: heads without batch norm, pseudo-collapsed; centre "
-        "and right: configurations of one head. Line: median, band: all seeds.",
+        "and right: configurations of one head. Thick: median, thin: every seed.",
     )  # fmt: skip
     panels = {"heads": runs.heads("pseudo"), "Swish": runs.variants("swish"), "ReLU": runs.variants("relu")}
     for ax, (title, lines) in zip(axes, panels.items(), strict=True):
         for name, color, rows in lines:
-            _range(ax, rows, "grad_head", color=color, label=name)
+            _lines(ax, rows, "grad_head", color=color, label=name)
         ax.set(title=title, xlabel="step", yscale="log")
     axes[0].set_ylabel(r"$\|g_\mathrm{head}\|$")
     axes[0].legend(fontsize=6)
@@ -205,18 +222,14 @@ def _gradients(runs: _Runs) -> Figure:
 def _rank(runs: _Runs) -> Figure:
     fig, axes = figure(
         "double", 1, 3, height=2.6,
-        caption="Left: effective rank of the covariance of unit head outputs (mean with 95 % t-interval). Centre: the "
-        "published condition number of the same covariance. Right: as there are no more outputs than coordinates, that "
-        "is 1e7 times the largest eigenvalue, in every record of every run: it follows the spread and says nothing "
-        "about shape.",
+        caption="Left: effective rank of the covariance of unit head outputs. Centre: the published condition "
+        "number of the same covariance (thick: median, thin: every seed). Right: as there are no more outputs than "
+        "coordinates, that is 1e7 times the largest eigenvalue, in every record of every run: it follows the spread "
+        "and says nothing about shape.",
     )  # fmt: skip
     for name, color, rows in runs.heads("pseudo"):
-        if rows.empty:
-            continue
-        steps, ranks = _samples(rows, "effective_rank")
-        known = np.isfinite(ranks).all(0)
-        band(axes[0], steps[known], ranks[:, known], label=name, color=color)
-        _range(axes[1], rows, "condition", color=color, label=name)
+        _lines(axes[0], rows, "effective_rank", color=color, label=name)
+        _lines(axes[1], rows, "condition", color=color, label=name)
     every = runs.curves.iloc[:: max(1, len(runs.curves) // 1500)]
     axes[2].loglog(1e7 * every["lambda_max"], every["condition"], ".", color="#777777", markersize=2)
     ends = np.array(axes[2].get_xlim())

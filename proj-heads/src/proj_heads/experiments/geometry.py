@@ -4,7 +4,7 @@ One cell is one pretrained pair of backbone and head. It is saved and loaded aga
 is measured on that one pair:
 
 - guillotine: probes for rotation (0, 90, 180, 270 degrees) and class on z, after each layer of the head, and on h;
-  converged ones (linear and MLP), and the authors' five epochs of Adam on features as they come;
+  converged ones (linear and MLP), and for some heads the authors' five epochs of Adam on features as they come;
 - curvature of small rotations, orbits of whole turns, the pull-back metric along augmentations and along differences
   between images, with the head given z as in training, and given z / ||z|| as the authors have it;
 - the authors' statistics of pretrained models for rotation, brightness, contrast and blur.
@@ -43,7 +43,9 @@ ORBITS = {
 @dataclass(frozen=True)
 class Config(Pretraining):
     probe_train: int = 5_000
-    """Training images of the probes."""
+    """Training images of the converged probes."""
+    published_train: int = 0
+    """Training images of the authors' probes, who take all 50,000; 0: leave these probes out."""
     probe_test: int = 5_000
     """Test images of the probes."""
     orbit_images: int = 200
@@ -54,6 +56,8 @@ class Config(Pretraining):
         for name in ("probe_train", "probe_test", "orbit_images"):
             if getattr(self, name) < 20:
                 raise ValueError(f"{name} = {getattr(self, name)}; choose at least 20 images")
+        if self.published_train < 0:
+            raise ValueError(f"published_train = {self.published_train}; choose some images, or 0 for no such probes")
 
 
 def run(cell: Config, scratch: Path) -> list[dict]:
@@ -85,7 +89,12 @@ def run(cell: Config, scratch: Path) -> list[dict]:
 
 def _available(cell: Config, train, test) -> dict[str, int]:
     """How many images of those asked for there are. They go into the record, in place of the settings."""
-    held = {"probe_train": len(train), "probe_test": len(test), "orbit_images": len(test)}
+    held = {
+        "probe_train": len(train),
+        "published_train": len(train),
+        "probe_test": len(test),
+        "orbit_images": len(test),
+    }
     asked = {name: getattr(cell, name) for name in held}
     fewer = [f"{name} = {held[name]} instead of {asked[name]}" for name in held if held[name] < asked[name]]
     if fewer:
@@ -97,7 +106,7 @@ def _guillotine(cell: Config, pair, train, test) -> dict:
     """Accuracy in per cent at each place where the head can be cut, by each probe."""
     from proj_heads.features import layerwise
     from proj_heads.orbits import effective_rank
-    from proj_heads.probes import linear_probe, mlp_probe, published_probe, ridge_probe, rotated
+    from proj_heads.probes import linear_probe, mlp_probe, ridge_probe, rotated
     from proj_heads.seeds import generator
     from proj_heads.stacked import covariance_spectrum
 
@@ -117,16 +126,32 @@ def _guillotine(cell: Config, pair, train, test) -> dict:
             probes = {"linear": linear_probe(x, labels), "mlp": mlp_probe(x, labels, stream)}
             if task == "class":
                 probes["ridge"] = ridge_probe(x, labels)
-            elif place in ("z", "h"):
-                probes["published_linear"] = published_probe(x, labels, stream)
-                probes["published_mlp"] = published_probe(x, labels, stream, hidden=256 if place == "z" else 512)
             record |= {
                 f"{task}_{name}_{place}": 100 * probe.accuracy(held[place], answers) for name, probe in probes.items()
             }
+    if cell.published_train:
+        record |= _published_probes(cell, pair, train, *tasks["rotation", False])
     plain = tasks["class", False][0]
     record |= {
         f"rank_{place}": float(effective_rank(covariance_spectrum(plain[place].T[None]))[0]) for place in ("z", "h")
     }
+    return record
+
+
+def _published_probes(cell: Config, pair, train, held: dict, answers) -> dict:
+    """The authors' probes for rotation on z and h."""
+    from proj_heads.features import layerwise
+    from proj_heads.probes import published_probe, rotated
+    from proj_heads.seeds import generator
+
+    x, labels = rotated(train.x[: cell.published_train], generator(cell.seed, "rotation", "published"))
+    features, labels = layerwise(pair.backbone, pair.head, x), labels.to(cell.device)
+    record = {}
+    for place, hidden in (("z", 256), ("h", 512)):
+        stream = generator(cell.seed, "probe", "published", place)
+        for name, width in (("linear", None), ("mlp", hidden)):
+            probe = published_probe(features[place], labels, stream, width)
+            record[f"rotation_published_{name}_{place}"] = 100 * probe.accuracy(held[place], answers)
     return record
 
 
@@ -150,13 +175,21 @@ def _geometry(cell: Config, pair, test) -> dict:
         record |= {
             f"{prefix}compression": seen.compression.unit,
             f"{prefix}compression_total": seen.compression.total,
+            f"{prefix}compression_centred": seen.compression.centred,
             f"{prefix}class_gain": seen.class_gain,
+            f"{prefix}raw_class_gain": seen.raw_class_gain,
+            f"{prefix}offset_h": seen.h.offset,
         }
         if given == "raw":
             record |= {
                 "curvature_z": float(seen.z.curvature.mean()),
                 "curvature_h": float(seen.h.curvature.mean()),
                 "curvature_ratio": seen.curvature_ratio,
+                "centred_curvature_ratio": seen.centred_curvature_ratio,
+                # of z minus its mean, which moves nothing but the origin
+                "isometry_compression": float(seen.z.spread.unit.mean() / seen.z.spread.centred.mean()),
+                "isometry_curvature_ratio": float(seen.z.centred_curvature.mean() / seen.z.curvature.mean()),
+                "offset_z": seen.z.offset,
                 "length_ratio": seen.length_ratio,
                 "turning_ratio": seen.turning_ratio,
                 "metric_rank": seen.metric_rank,
@@ -171,46 +204,18 @@ def _geometry(cell: Config, pair, test) -> dict:
 
 
 def _orbits(cell: Config, pair, test) -> dict:
-    """The authors' statistics of pretrained models, along each orbit. A median of an even number of images is the mean
-    of the two in the middle (torch's own is the lower one).
-    """
+    """The authors' statistics of pretrained models, along each orbit."""
     from proj_heads.augment import orbit
     from proj_heads.data import to_float
-    from proj_heads.features import extract
-    from proj_heads.orbits import (
-        anchor_cosine,
-        discrete_curvature,
-        orbit_spread,
-        trajectory_rank,
-        turning,
-        variance_ratio,
-    )
+    from proj_heads.pair_orbits import orbit_statistics
 
-    x = to_float(test.x[: cell.orbit_images]).to(cell.device)
-    anchor = extract(pair.backbone, x)
-    anchors = anchor, extract(pair.head, anchor)
-    record = {}
+    x, record = to_float(test.x[: cell.orbit_images]).to(cell.device), {}
     for name, values in ORBITS.items():
         if name in ("hue", "saturation") and x.shape[1] != 3:
             continue
         moved = orbit(x, "rotation" if name == "turn" else name, values.tolist())
-        z = extract(pair.backbone, moved.flatten(0, 1)).unflatten(0, moved.shape[:2])
-        h = extract(pair.head, z.flatten(0, 1)).unflatten(0, moved.shape[:2])
-        ratio = variance_ratio(z, h)
-        cosines = [anchor_cosine(points, at) for points, at in zip((z, h), anchors, strict=True)]
-        record |= {
-            f"{name}_variance_per_dimension": float(np.median(ratio.per_dimension.cpu())),
-            f"{name}_variance_total": float(np.median(ratio.total.cpu())),
-            f"{name}_variance_unit": float(np.median((orbit_spread(z) / orbit_spread(h)).cpu())),
-            f"{name}_curvature_ratio": float(discrete_curvature(h).mean() / discrete_curvature(z).mean()),
-            f"{name}_raw_curvature_ratio": float(
-                discrete_curvature(h, "raw").mean() / discrete_curvature(z, "raw").mean()
-            ),
-            f"{name}_turning_ratio": float(turning(h).mean() / turning(z).mean()),
-            f"{name}_cosine_gain": float((cosines[1] - cosines[0]).mean()),
-            f"{name}_rank_z": float(trajectory_rank(z).nanmean()),
-            f"{name}_rank_h": float(trajectory_rank(h).nanmean()),
-        }
+        found = orbit_statistics(pair.backbone, pair.head, x, moved)
+        record |= {f"{name}_{quantity}": value for quantity, value in found._asdict().items()}
     return record
 
 
@@ -218,24 +223,25 @@ def _seeds(seeds: range, *cells: Config) -> list[Config]:
     return [replace(cell, seed=seed) for cell in cells for seed in seeds]
 
 
-_SIMCLR = Config(steps=350)
-_DEPTHS = [replace(_SIMCLR, activation="swish", depth=depth) for depth in (1, 2, 3)]
-_RANGES = [replace(_SIMCLR, rotation=degrees) for degrees in (0.0, 45.0, 90.0, 180.0)]
+_SIMCLR = Config(steps=300)
+_DEPTHS = [replace(_SIMCLR, activation="swish", depth=depth, published_train=50_000) for depth in (1, 2, 3)]
+_RANGES = [replace(_SIMCLR, rotation=degrees) for degrees in (0.0, 90.0, 180.0)]
+_RANGES += [replace(_SIMCLR, published_train=50_000)]
 _OTHERS = [
-    *(replace(_SIMCLR, objective="dino", lr=3e-4, steps=525, norm=norm) for norm in (True, False)),  # (not) collapsed
+    *(replace(_SIMCLR, objective="dino", lr=3e-4, steps=450, norm=norm) for norm in (True, False)),  # (not) collapsed
     replace(_SIMCLR, objective="vicreg"),
     replace(_SIMCLR, objective="barlow"),
 ]
 _PUBLISHED = Config(
     data="cifar10", backbone="resnet18_cifar", width=2048, steps=9_750, batch=256, probe_train=50_000,
-    probe_test=10_000, device="cuda",
+    published_train=50_000, probe_test=10_000, device="cuda",
 )  # fmt: skip
 
 PRESETS: dict[str, list[Config]] = {
     "smoke": [
         Config(
             data="digits", objective=objective, cnn_width=4, width=16, steps=8, batch=32, depth=depth,
-            probe_train=200, probe_test=100, orbit_images=24,
+            probe_train=200, published_train=200, probe_test=100, orbit_images=24,
         )
         for objective, depth in (("simclr", 1), ("simclr", 3), ("vicreg", 2), ("dino", 2))
     ],

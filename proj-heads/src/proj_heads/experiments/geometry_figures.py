@@ -63,8 +63,9 @@ def _depth(table: pd.DataFrame, about: str) -> Figure:
     kinds = [ACTIVATIONS[name][0] for name in (row["activation"], *others["activation"].unique())]
     fig, axes = figure(
         "double", 2, 2, height=4.6, sharex=True,
-        caption="Heads of one, two and three linear maps. Distance of classes over that in orbits, h over z; linear "
-        "probes for rotation, accuracy on z minus on h; the pull-back metric G along rotations and along differences "
+        caption="Heads of one, two and three linear maps. Distance of classes over that in orbits, h over z, of unit "
+        "vectors unless said; linear probes for rotation, accuracy on z minus on h; the pull-back metric G along "
+        "rotations and along differences "
         "between images of two classes (1: as along a random direction), and the quotient of the two; effective rank "
         f"of G. Dotted: a tenth, our reading of nearly singular. Black: published. {OBJECTIVES[row['objective']][0]}, "
         f"{', open markers: '.join(kinds)}. {about} {SEEDS} Those of the metric are geometric.",
@@ -80,9 +81,11 @@ def _depth(table: pd.DataFrame, about: str) -> Figure:
 
     for shift, (prefix, (name, color, marker)) in zip((-0.05, 0.05), GIVEN.items(), strict=True):
         points(gain, lambda rows, prefix=prefix: rows[f"{prefix}class_gain"], f"given {name}", color, marker, shift)
+    points(gain, lambda rows: rows["raw_class_gain"], "given z, vectors as they are", PALETTE[2], "^")
     for shift, name in zip((-0.05, 0.05), ("linear", "published_linear"), strict=True):
         label, color, style = PROBES[name]
-        points(probe, lambda rows, name=name: gap(rows, f"rotation_{name}"), label, color, style[0], shift)
+        if f"rotation_{name}_z" in table:
+            points(probe, lambda rows, name=name: gap(rows, f"rotation_{name}"), label, color, style[0], shift)
     points(metric, lambda rows: rows["along_augmentation"], "along rotations", PALETTE[0], "o", -0.05, True)
     points(metric, lambda rows: rows["along_semantic"], "between classes", PALETTE[2], "s", 0.05, True)
     points(
@@ -117,23 +120,26 @@ def _objectives(table: pd.DataFrame, about: str) -> Figure:
         name for name in ORBITS if f"{name}_turning_ratio" in table and numbers(table[f"{name}_turning_ratio"]).size
     ]
     fig, axes = figure(
-        "double", 2, 3, height=4.4, sharex=True,
-        caption="What the authors measure of pretrained models, along several kinds of orbits. Top: h over z, "
-        "curvature of raw vectors (published), of unit vectors, and turning, which depends on no length. Bottom: "
-        "cosine to the untransformed image's output, h minus z, and variance along the orbit, z over h, of raw and of "
-        f"unit vectors: above 1 where the head contracts. {about} Geometric means (cosine: means) over "
-        "seeds, 95 % t-intervals.",
+        "double", 2, 4, height=4.4, sharex=True,
+        caption="What the authors measure of pretrained models (left half of either row), and the same without offset "
+        "and scale, along several kinds of orbits. Top: curvature, h over z, of raw vectors (published), of unit "
+        "vectors, of unit vectors about their mean, and turning, which depends on no length. Bottom: cosine to the "
+        "untransformed image's output, h minus z, seen from the origin (published) and from the means; variance along "
+        "the orbit, z over h, of unit vectors and as a share of the total variance: above 1 where the head contracts. "
+        f"{about} Geometric means (cosine: means) over seeds, 95 % t-intervals.",
     )  # fmt: skip
     panels = {
-        "raw_curvature_ratio": "curvature, raw, h / z",
-        "curvature_ratio": "curvature, unit, h / z",
-        "turning_ratio": "turning, h / z",
-        "cosine_gain": "cosine to the image, h − z",
-        "variance_total": "variance, raw, z / h",
-        "variance_unit": "variance, unit, z / h",
+        "raw_curvature_ratio": "curvature, raw",
+        "curvature_ratio": "curvature, unit",
+        "centred_curvature_ratio": "curvature, centred",
+        "turning_ratio": "turning",
+        "cosine_gain": "cosine gain",
+        "centred_cosine_gain": "cosine gain, centred",
+        "variance_unit": "variance, unit",
+        "variance_share": "share of variance",
     }
     for ax, (quantity, label) in zip(axes.flat, panels.items(), strict=True):
-        log = quantity != "cosine_gain"
+        log = not quantity.endswith("cosine_gain")
         for number, (objective, rows) in enumerate(parts.items()):
             name, color = OBJECTIVES[objective]
             place = np.arange(len(orbits)) + 0.18 * (number - (len(parts) - 1) / 2)
@@ -146,6 +152,8 @@ def _objectives(table: pd.DataFrame, about: str) -> Figure:
             ax.set_yscale("log")
             plain_ticks(ax)
         ax.set_xticks(range(len(orbits)), [ORBITS[orbit] for orbit in orbits], rotation=35, ha="right")
+    for ax, label in ((axes[0, 0], "h / z"), (axes[1, 0], "h − z"), (axes[1, 2], "z / h")):
+        ax.set_ylabel(label)
     fig.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=5)
     return fig
 

@@ -23,6 +23,11 @@ if TYPE_CHECKING:
     from repro_shared.runlog import Results
 
 
+SINGULAR = 1e-12
+"""A covariance has no condition number if its lowest eigenvalue is below this share of its largest (ours: outputs in
+float32 leave 1e-14), or if there are no more outputs, 2 x `batch`, than dimensions."""
+
+
 @dataclass(frozen=True)
 class Config(Pretraining):
     objective: Literal["simsiam"] = "simsiam"
@@ -52,8 +57,9 @@ class Config(Pretraining):
 
 
 def run(cell: Config, scratch: Path) -> list[dict]:
-    """One record: curves over `step` of the probe's quantities for both readings, and of the standard deviation and the
-    largest covariance eigenvalue of the unit backbone outputs; NaN from where training has `diverged`.
+    """One record: curves over `step` of the probe's quantities for both readings, and, of the unit backbone outputs, of
+    the std and of their covariance's largest eigenvalue, condition number (nothing added; NaN where it is singular) and
+    effective rank; NaN from where training has `diverged`.
     """
     import torch
 
@@ -61,7 +67,7 @@ def run(cell: Config, scratch: Path) -> list[dict]:
     from proj_heads.data import to_float
     from proj_heads.features import evaluating
     from proj_heads.hessian import HessianProbe
-    from proj_heads.orbits import to_unit
+    from proj_heads.orbits import effective_rank, to_unit
     from proj_heads.pretraining import pretrain
     from proj_heads.seeds import generator
     from proj_heads.stacked import covariance_spectrum, representation_std
@@ -81,9 +87,15 @@ def run(cell: Config, scratch: Path) -> list[dict]:
             z1, z2 = (networks.backbone(part) for part in pair)
             target = networks.head(z2)
         probe = HessianProbe(torch.nn.Sequential(networks.head, networks.predictor), samples=cell.samples)
-        z = to_unit(torch.cat([z1, z2]))
-        largest = covariance_spectrum(z.T[None])[0, -1]
-        spread = {"std": float(representation_std(z.T[None])[0]), "lambda_max": float(largest)}
+        u = to_unit(torch.cat([z1, z2]).double()).T[None]
+        values = covariance_spectrum(u)[0]
+        full = u.shape[2] > u.shape[1] and values[0] > SINGULAR * values[-1]
+        spread = {
+            "std": float(representation_std(u)[0]),
+            "lambda_max": float(values[-1]),
+            "condition": float(values[-1] / values[0]) if full else float("nan"),
+            "effective_rank": float(effective_rank(values)),
+        }
         measured.append(probe(step, z1, target) | spread)
 
     trained = pretrain(train.x, cell, cell.seed, cell.device, watch)

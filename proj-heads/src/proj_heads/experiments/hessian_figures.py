@@ -10,8 +10,14 @@ from repro_shared.plotting import figure
 from repro_shared.runlog import Results
 
 READINGS = {"cosine": "cosine loss, which is trained", "squared": "squared error, same outputs and targets"}
-_Z = 1e-9, 1e-6
-"""Where the axis of eigenvalues turns linear, by reading."""
+_Z = 1e-9
+"""Where the axis of eigenvalues turns linear."""
+MEASURES = {
+    "condition": "condition\nnumber",
+    "lambda_max": "$\\lambda_{\\max}$\n(published)",
+    "effective_rank": "effective\nrank",
+}
+"""What the spread is compared with along training."""
 
 
 def draw(results: Results) -> dict[str, Figure]:
@@ -80,21 +86,22 @@ def _negative(curves: pd.DataFrame, d: int, about: str) -> Figure:
 def _lowest(curves: pd.DataFrame, about: str) -> Figure:
     fig, axes = figure(
         "double", 1, 3, height=2.8,
-        caption="Left and middle: the lowest eigenvalue of H of one sample (mean over samples), on a signed log axis "
-        "that is linear next to zero. The cosine loss makes it negative behind every head, so that its sign does "
-        "not tell heads apart; under the squared error it is zero, up to round-off, where the head has no curvature. "
+        caption="Left and middle, on one scale: the lowest eigenvalue of H of one sample (mean over samples), on a "
+        "signed log axis that is linear next to zero. The cosine loss makes it negative behind every head, so that its "
+        "sign does not tell heads apart; under the squared error it is zero, up to round-off, where the head has no "
+        "curvature. "
         "Right: norm of M over that of H, which is zero for linear and ReLU heads. Solid: pseudo-collapsed start; "
         f"dashed: ordinary start. {about}",
     )  # fmt: skip
-    for ax, (reading, title), threshold in zip(axes, READINGS.items(), _Z, strict=False):
+    least = min(curves[f"{reading}_lowest"].min() for reading in READINGS)
+    powers = range(round(np.log10(_Z)), int(np.ceil(np.log10(max(-least, 10 * _Z)))) + 1)
+    for ax, (reading, title) in zip(axes, READINGS.items(), strict=False):
         for name, (rows, style) in heads(curves).items():
             _curve(ax, rows, f"{reading}_lowest", label=name, **style)
-        least = curves[f"{reading}_lowest"].min()
-        powers = range(int(np.log10(threshold)), int(np.ceil(np.log10(max(-least, 10 * threshold)))) + 1)
         ax.axhline(0, **REFERENCE)
-        ax.set_yscale("symlog", linthresh=threshold)
+        ax.set_yscale("symlog", linthresh=_Z)
         ax.set_yticks([0.0, *(-(10.0**power) for power in powers[:: 2 if len(powers) > 8 else 1])])
-        ax.set(title=title.split(",")[0], xlabel="step", ylim=(-(10.0 ** (powers[-1] + 0.3)), threshold))
+        ax.set(title=title.split(",")[0], xlabel="step", ylim=(-(10.0 ** (powers[-1] + 0.3)), _Z))
         ax.minorticks_off()
     for rows, style in heads(curves).values():
         _curve(axes[2], rows, "cosine_share", **style)
@@ -107,24 +114,28 @@ def _lowest(curves: pd.DataFrame, about: str) -> Figure:
 def _spread(curves: pd.DataFrame, d: int, about: str) -> Figure:
     fig, (left, middle, right) = figure(
         "double", 1, 3, height=2.8,
-        caption="What the published condition number shows: of a covariance that is not of full rank, with its lowest "
-        "eigenvalue set to 1e-7, it is 1e7 times the largest one. Left: standard deviation of the backbone's "
-        f"unit outputs (dotted: its largest possible value, 1 / sqrt(d)). Middle: largest eigenvalue of their "
-        "covariance. Right: one against the other, a line for each run, with Spearman's correlation along "
-        f"training, mean over seeds. Solid: pseudo-collapsed start; dashed: ordinary start. {about}",
+        caption="Left: standard deviation of the backbone's unit outputs (dotted: its largest possible value, "
+        "1 / sqrt(d)). Middle: condition number of their covariance, which here has full rank. Right: Spearman's "
+        "correlation of the standard deviation with three measures of that covariance along training, without step 0, "
+        "a dot per run. The author's condition number is of a singular covariance, 1e7 times its largest "
+        f"eigenvalue. Solid lines, full dots: pseudo-collapsed start; dashed, open: ordinary start. {about}",
     )  # fmt: skip
-    for name, (rows, style) in heads(curves).items():
+    found = heads(curves)
+    for place, (name, (rows, style)) in enumerate(found.items()):
         _curve(left, rows, "std", label=name, **style)
-        _curve(middle, rows, "lambda_max", **style)
-        runs = [run.sort_values("step") for _, run in rows.groupby("row")]
-        correlation = np.mean([run["std"].corr(run["lambda_max"], method="spearman") for run in runs])
-        for number, run in enumerate(runs):
-            right.plot(run["std"], run["lambda_max"], linewidth=0.9, label=None if number else f"{correlation:.2f}",
-                       **style)  # fmt: skip
+        _curve(middle, rows, "condition", **style)
+        later = rows[rows["step"] > 0].groupby("row")
+        fill = style["color"] if style["linestyle"] == "-" else "white"
+        for x, measure in enumerate(MEASURES):
+            values = [run["std"].corr(run[measure], method="spearman") for _, run in later]
+            beside = np.full(len(values), x + 0.16 * (place - (len(found) - 1) / 2))
+            right.plot(beside, values, "o", color=style["color"], markerfacecolor=fill, markersize=3.5)
     left.axhline(d**-0.5, color="black", linestyle=":", linewidth=0.8)
     left.set(xlabel="step", ylabel="std of unit outputs", ylim=(0, None))
-    middle.set(xlabel="step", ylabel=r"$\lambda_{\max}$ of their covariance", ylim=(0, None))
-    right.set(xlabel="std of unit outputs", ylabel=r"$\lambda_{\max}$")
-    right.legend(title="Spearman", title_fontsize=7)
+    middle.set(xlabel="step", ylabel="condition number", yscale="log")
+    right.axhline(0, **REFERENCE)
+    right.set_xticks(range(len(MEASURES)), MEASURES.values())
+    right.set(ylabel="Spearman's correlation with std", ylim=(-1.05, 1.05), xlim=(-0.5, len(MEASURES) - 0.5))
+    right.grid(False, axis="x")
     _below(fig, left, 5)
     return fig

@@ -45,47 +45,68 @@ def _published(ax: Axes, table: pd.DataFrame, values: dict[str, float]) -> None:
             ax.plot(list(parts).index(wanted) + 0.42, value, marker, label=label, **PUBLISHED)
 
 
+def _isometry(ax: Axes, table: pd.DataFrame, quantity: str) -> None:
+    """What the published measure makes of z minus its mean in place of the head."""
+    for place, rows in enumerate(heads(table).values()):
+        values = rows[f"isometry_{quantity}"]
+        label = "z − mean z, an isometry" if not place else None
+        interval_points(ax, [place + 0.36], [values], "#666666", "x", True, label=label)
+
+
 def curvature(table: pd.DataFrame, about: str) -> Figure:
     fig, ax = figure(
         "double", height=2.9,
-        caption="Paths of images that turn from 0 to 45 degrees: h over z, unit vectors, above 1 where the head's are "
-        "longer or more bent. The published curvature, the mean length of second differences, is not divided by the "
-        "step, so that it grows with the length of the path; turning, the sum of changes of direction, does not. "
-        "SimCLR's heads by activation and depth, the number of linear maps. Black: the published ratio. "
-        f"{about} Geometric means over seeds with 95 % t-intervals, one pale dot per seed.",
+        caption="Paths of images that turn from 0 to 45 degrees: h over z, above 1 where the head's are longer or more "
+        "bent. The published curvature is the mean length of second differences of unit vectors. It is not divided by "
+        "the step, so that it grows with the length of the path, and is seen from the origin, far from which z lies: "
+        "an isometry, z minus its mean in place of h, has it, too. About the means of z and h, and as turning, the sum "
+        "of changes of direction, neither counts. SimCLR's heads by activation and depth, the number of linear maps. "
+        f"Black: the published ratio. {about} Geometric means over seeds with 95 % t-intervals, one pale dot per seed.",
     )  # fmt: skip
     columns = {
         "curvature_ratio": ("curvature, published", PALETTE[1], "s"),
         "length_ratio": ("length of the path", PALETTE[0], "o"),
+        "centred_curvature_ratio": ("curvature about the means", PALETTE[3], "D"),
         "turning_ratio": ("turning", PALETTE[2], "^"),
     }
     _by_head(ax, table, columns)
+    _isometry(ax, table, "curvature_ratio")
     _published(ax, table, {"paper, ResNet-18": 1.933, "paper, ViT-Tiny": 2.587})
     ax.set_ylabel("h / z")
     plain_ticks(ax)
-    fig.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=5)
+    fig.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=4)
     return fig
 
 
 def compression(table: pd.DataFrame, about: str) -> Figure:
-    fig, (top, bottom) = figure(
-        "double", 2, 1, height=4.3, sharex=True,
-        caption="Top: spread of an image's orbit under a whole turn, unit vectors, z over h: above 1 where the head "
-        "draws orbits together. The head was trained on z; the published protocol gives it z / ||z||, on "
-        "which it was not trained. Bottom: distance of classes over distance within orbits, h over z: "
-        "above 1 where the head keeps classes apart better than orbits. Black: published for ResNet-18 (ViT-Tiny: "
+    fig, axes = figure(
+        "double", 3, 1, height=5.6, sharex=True,
+        caption="Orbits of images under a whole turn, z over h: above 1 where the head draws orbits together. Top: "
+        "their share of the total variance. Middle: spread of unit vectors, as published, which an isometry (z minus "
+        "its mean) changes as much. The head was trained on z; the published protocol gives it z / ||z||, on which it "
+        "was not trained. Bottom: distance of classes over distance within orbits, h over z: above 1 where the head "
+        "keeps classes apart better than orbits. Black: published for ResNet-18 (ViT-Tiny: "
         f"compression 4015, gain 1.14). {about} Geometric means over seeds with 95 % t-intervals.",
     )  # fmt: skip
-    for ax, column, label, published in (
-        (top, "compression", "compression z / h", 21.85),
-        (bottom, "class_gain", "class / orbit gain", 1.225),
+    for ax, column, label, published in zip(
+        axes,
+        ("compression_total", "compression", "class_gain"),
+        ("share of variance, z / h", "unit vectors, z / h", "class / orbit gain"),
+        (None, 21.85, 1.225),
+        strict=True,
     ):
         columns = {f"{prefix}{column}": (f"given {name}", *style) for prefix, (name, *style) in GIVEN.items()}
+        if column == "class_gain":
+            columns["raw_class_gain"] = ("given z, vectors as they are", PALETTE[2], "^")
         _by_head(ax, table, columns)
-        _published(ax, table, {"paper, ResNet-18": published})
+        if column == "compression":
+            _isometry(ax, table, column)
+        if published is not None:
+            _published(ax, table, {"paper, ResNet-18": published})
         ax.set_ylabel(label)
         plain_ticks(ax)
-    fig.legend(*top.get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    shown = {label: handle for ax in axes for handle, label in zip(*ax.get_legend_handles_labels(), strict=True)}
+    fig.legend(shown.values(), shown.keys(), loc="outside lower center", ncols=3)
     return fig
 
 

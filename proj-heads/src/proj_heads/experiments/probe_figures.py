@@ -21,8 +21,11 @@ from repro_shared.plotting import figure
 
 def _probed(table: pd.DataFrame) -> str:
     """A sentence for captions."""
-    first = table.iloc[0]
-    return f"Probes are trained on {first['probe_train']:,} images and tested on {first['probe_test']:,}."
+    first, published = table.iloc[0], int(table["published_train"].max())
+    return (
+        f"Converged probes are trained on {first['probe_train']:,} images, the published ones on {published:,}; all "
+        f"are tested on {first['probe_test']:,}."
+    )
 
 
 def guillotine(table: pd.DataFrame, about: str) -> Figure:
@@ -34,27 +37,32 @@ def guillotine(table: pd.DataFrame, about: str) -> Figure:
         "class. Converged: standardised features, logistic regression or an MLP; five epochs: the published protocol, "
         f"features as they come, z and h only. {_probed(table)} {about} {SEEDS}",
     )  # fmt: skip
-    for column, rows in zip(axes.T, columns.values(), strict=True):
-        held = [name.removeprefix("rotation_linear_") for name in rows.columns if name.startswith("rotation_linear_")]
-        inner = sorted(
-            name for name in held if name.startswith("layer") and rows[f"rotation_linear_{name}"].notna().any()
-        )
-        places = ["z", *inner, "h"]
+    cuts = {name: _places(rows) for name, rows in columns.items()}
+    deepest = max(map(len, cuts.values()))
+    for column, (name, rows) in zip(axes.T, columns.items(), strict=True):
+        places = dict(zip(cuts[name], [*range(len(cuts[name]) - 1), deepest - 1], strict=True))  # h last in all panels
         for ax, task in zip(column, ("rotation", "class"), strict=True):
             for number, (probe, (label, color, style)) in enumerate(PROBES.items()):
-                at = [x for x, place in enumerate(places) if f"{task}_{probe}_{place}" in rows]
-                samples = [rows[f"{task}_{probe}_{places[x]}"] for x in at]
-                if at:
-                    shift = 0.06 * (number - 1.5)
-                    interval_points(ax, np.add(at, shift), samples, color, style, label=label, markersize=3)
-            ax.set_xlim(-0.4, len(places) - 0.6)
+                measured = {x: f"{task}_{probe}_{place}" for place, x in places.items()}
+                samples = {x: rows[column] for x, column in measured.items() if column in rows}
+                samples = {x: values for x, values in samples.items() if values.notna().any()}
+                if samples:
+                    place = np.add([*samples], 0.06 * (number - 1.5))
+                    interval_points(ax, place, [*samples.values()], color, style, label=label, markersize=3)
+            ax.set_xlim(-0.4, deepest - 0.6)
         column[0].set_title(head_label(rows.iloc[0]))
-        column[1].set_xticks(range(len(places)), [place_label(place) for place in places])
+        column[1].set_xticks([*places.values()], [place_label(place) for place in places])
         column[1].set_xlabel("cut after layer")
     axes[0, 0].set_ylabel("rotation, accuracy (%)")
     axes[1, 0].set_ylabel("class, accuracy (%)")
     fig.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
     return fig
+
+
+def _places(rows: pd.DataFrame) -> list[str]:
+    """Where the head of these networks was cut, z and h included."""
+    cut = [name.removeprefix("rotation_linear_") for name in rows if name.startswith("rotation_linear_layer")]
+    return ["z", *sorted(name for name in cut if rows[f"rotation_linear_{name}"].notna().any()), "h"]
 
 
 def probe_gap(table: pd.DataFrame, about: str) -> Figure:
@@ -70,9 +78,11 @@ def probe_gap(table: pd.DataFrame, about: str) -> Figure:
     for ax, task in zip(axes, ("rotation", "class"), strict=True):
         for number, (probe, (label, color, style)) in enumerate(PROBES.items()):
             if f"{task}_{probe}_z" in rows:
-                samples = [gap(rows[rows["rotation"] == angle], f"{task}_{probe}") for angle in degrees]
-                place = np.arange(len(degrees)) + 0.06 * (number - 1.5)
-                interval_points(ax, place, samples, color, style, label=label)
+                gaps = enumerate(gap(rows[rows["rotation"] == angle], f"{task}_{probe}") for angle in degrees)
+                samples = {x: values for x, values in gaps if values.notna().any()}
+                if samples:
+                    place = np.add([*samples], 0.06 * (number - 1.5))
+                    interval_points(ax, place, [*samples.values()], color, style, label=label)
         ax.axhline(0, **REFERENCE)
         ax.set_xticks(range(len(degrees)), [f"±{angle:g}°" if angle else "none" for angle in degrees])
         ax.set(title=f"probe for the {task}", xlabel="rotation of the views", xlim=(-0.5, len(degrees) - 0.5))

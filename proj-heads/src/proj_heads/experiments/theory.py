@@ -7,6 +7,7 @@ curvature    proposition 3.3: Riemann tensors of loss metrics, and what is left 
 path         theorem 3.2: an MLP head makes G the identity along a path
 bound        proposition 3.4 and corollary 3.5: how well a head must approximate
 collapse     the losses' Hessians at exact collapse, alone and behind heads
+targets      the same for DINO, and for SimSiam with its predictor, whose targets are held: residual and Hessian
 field        SimSiam's stop-gradient field at collapse: which differences grow
 invariance   propositions 5.1 and 5.2: G along the orbit of an invariant head
 fisher       theorem 5.3: the rank of the Fisher information
@@ -29,14 +30,16 @@ if TYPE_CHECKING:
     from repro_shared.runlog import Results
 
 Part = Literal[
-    "hessian", "critical", "whitening", "curvature", "path", "bound", "collapse", "field", "invariance", "fisher",
-    "homogeneity",
+    "hessian", "critical", "whitening", "curvature", "path", "bound", "collapse", "targets", "field", "invariance",
+    "fisher", "homogeneity",
 ]  # fmt: skip
 PARTS = get_args(Part)
 ACTIVATIONS = ("linear", "relu", "gelu", "swish")
 LOSSES = ("squared", "cosine", "cross-entropy")
 POTENTIALS = ("gaussian", "softmax", "softmax and quadratic", "separable", "quadratic")
 OBJECTIVES = ("InfoNCE", "NT-Xent", "VICReg", "Barlow Twins", "SimSiam")
+DINO = ("DINO sharpened", "DINO centred")
+TARGETS = (*DINO, "SimSiam predictor")
 STATES = ("no predictor", "drawn", "equilibrium")
 CHOICES = {
     "activation": ACTIVATIONS,
@@ -44,6 +47,7 @@ CHOICES = {
     "potential": POTENTIALS,
     "definite": ("semidefinite", "indefinite"),
     "objective": OBJECTIVES,
+    "target": TARGETS,
     "state": STATES,
     "position": ("inside", "outside"),
 }
@@ -80,6 +84,10 @@ class Config:
     """bound: the loss Hessians."""
     objective: tuple[str, ...] = OBJECTIVES
     """collapse: the losses, with their published parameters."""
+    target: tuple[str, ...] = TARGETS
+    """targets: DINO with a center that is still zero (sharpened) or has come to the outputs (centred); SimSiam with its
+    predictor as drawn.
+    """
     state: tuple[str, ...] = STATES
     """field: the predictor: none, as drawn, or with its last map changed to keep the collapsed output."""
     position: tuple[str, ...] = ("inside", "outside")
@@ -119,6 +127,7 @@ def run(cell: Config, scratch: Path) -> list[dict]:
         "invariance": theory_conditioning.invariance,
         "fisher": theory_conditioning.fisher,
         "collapse": theory_collapse.collapse,
+        "targets": theory_collapse.targets,
         "field": theory_collapse.field,
     }
     return parts[cell.part](cell)

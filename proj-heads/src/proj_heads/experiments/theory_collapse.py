@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from proj_heads import collapse_spectra
 from proj_heads.experiments.theory import Config
 from proj_heads.experiments.theory_hessian import Draws
+from proj_heads.hessian import effective_hessian, spectrum
+from proj_heads.losses import NegativeCosine, dino_loss
 
 _D, _K = 6, 5
 """Sizes of z and h in this module: Hessians have 2 N d rows."""
@@ -41,6 +44,42 @@ def collapse(cell: Config) -> list[dict]:
                 expected = collapse_spectra.eigenvalues_of(levels)
                 record |= {"closed": float(expected[0]), "deviation": float((values - expected).abs().max() / size)}
             records.append(record)
+    return records
+
+
+def targets(cell: Config) -> list[dict]:
+    """Per objective whose targets are held and head, over the samples, each of which is a collapsed state (a z that all
+    images have; teacher = student): the least and the median norm of the residual rho, how many eigenvalues of H and of
+    G are negative (mean and most), the share of samples with any, the median of t*. Heads are wider than z (k > d), as
+    DINO's are.
+    """
+    draws, records = Draws(cell), []
+    z, zero = draws.normal("z", cell.samples, cell.d), torch.zeros(cell.k, dtype=torch.float64)
+    for activation in cell.activation:
+        projector = draws.head(activation, cell.d, cell.width, cell.k, "projector")
+        predictor = draws.head(activation, cell.k, cell.width // 2, cell.k, "predictor")
+        output = projector(z).detach()
+        objectives = {
+            "DINO sharpened": (projector, dino_loss(output, zero)),
+            "DINO centred": (projector, dino_loss(output, output)),
+            "SimSiam predictor": (nn.Sequential(projector, predictor), NegativeCosine(output)),
+        }
+        for target in cell.target:
+            head, loss = objectives[target]
+            residual = loss.gradient(head(z).detach()).norm(dim=1)
+            seen = spectrum(effective_hessian(head, z, loss))
+            records.append({
+                "target": target,
+                "activation": activation,
+                "residual": float(residual.min()),
+                "residual_median": float(residual.median()),
+                "negative": float(seen.negative.double().mean()),
+                "negative_most": int(seen.negative.max()),
+                "metric_negative": float(seen.metric_negative.double().mean()),
+                "metric_negative_most": int(seen.metric_negative.max()),
+                "below_zero": float((seen.negative > 0).double().mean()),
+                "critical": float(np.median(seen.critical)),
+            })  # fmt: skip
     return records
 
 

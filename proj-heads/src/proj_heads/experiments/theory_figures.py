@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from proj_heads.experiments.theory import ACTIVATIONS, LOSSES, OBJECTIVES, POTENTIALS, STATES
+from proj_heads.experiments.theory import ACTIVATIONS, LOSSES, OBJECTIVES, POTENTIALS, STATES, TARGETS
 from repro_shared.plotting import PALETTE, figure
 from repro_shared.runlog import Results
 
@@ -18,6 +18,7 @@ def draw(results: Results) -> dict[str, Figure]:
     return {
         "spectra": _spectra(results, table[table["part"] == "hessian"]),
         "residuals": _residuals(results, table[table["part"] == "critical"]),
+        "targets": _targets(table[table["part"] == "targets"]),
         "collapse": _collapse(table[table["part"] == "collapse"], table[table["part"] == "field"]),
         "conditioning": _conditioning(table[table["part"] == "path"], table[table["part"] == "curvature"]),
     }
@@ -44,6 +45,8 @@ def _spectra(results: Results, table: pd.DataFrame) -> Figure:
         ax.set(title={"cosine": "cosine", "squared": "squared error"}[loss], xlabel="rank", ylim=(-2, 2))
     axes[0].set_ylabel("eigenvalue / largest")
     axes[0].legend(loc="lower right")
+    kinds = [axes[1].plot([], [], style, color="black", label=label)[0] for style, label in (("o", "H"), ("-", "G"))]
+    axes[1].legend(handles=kinds, loc="lower right")
     losses = _present(table, "loss", LOSSES)
     for place, activation in enumerate(_present(table, "activation", ACTIVATIONS)):
         counts = [_rows(table, activation=activation, loss=loss)["negative"].astype(float).mean() for loss in losses]
@@ -59,8 +62,7 @@ def _residuals(results: Results, table: pd.DataFrame) -> Figure:
         "single", height=2.5,
         caption="The residual t* above which a smooth head's effective Hessian stops being semidefinite, for H_L = I "
         "and random residual directions. A head that is narrower than z (dashed: at the left edge) is unstable for any "
-        "residual; a wide one needs a finite one, and at exact collapse the residual is zero. Linear and ReLU heads: "
-        "t* is infinite.",
+        "residual; a wide one needs a finite one. Linear and ReLU heads: t* is infinite.",
     )  # fmt: skip
     for activation in _present(table, "activation", ACTIVATIONS):
         for k in sorted(set(table["outputs"])):
@@ -73,6 +75,38 @@ def _residuals(results: Results, table: pd.DataFrame) -> Figure:
                         label=f"{_LABELS[activation]}, k = {k}")  # fmt: skip
     ax.set(xlabel="critical residual t*", ylabel="share of samples", xlim=(-0.02, None), ylim=(0, 1.02))
     ax.legend()
+    return fig
+
+
+def _targets(table: pd.DataFrame) -> Figure:
+    fig, (left, right) = figure(
+        "double", 1, 2, height=2.7,
+        caption="Exact collapse under objectives whose targets are held, teacher = student: DINO with a center that is "
+        "still zero (sharpened) or has come to the outputs (centred), SimSiam with its predictor as drawn. Left: the "
+        "residual does not vanish (medians over collapsed states, a dot per seed). Right: negative eigenvalues of the "
+        "Hessian of one sample, of 16, mean over states and seeds; black: those of G alone. DINO's loss is convex, so "
+        "that they come from the curvature of smooth heads, as theorem 4.1 has it; under SimSiam's cosine, which is "
+        "not, every head has them.",
+    )  # fmt: skip
+    targets = _present(table, "target", TARGETS)
+    for place, activation in enumerate(_present(table, "activation", ACTIVATIONS)):
+        color, label = _COLORS[activation], _LABELS[activation]
+        for x, target in enumerate(targets):
+            rows, x = _rows(table, activation=activation, target=target), x + 0.19 * (place - 1.5)
+            norms = rows["residual_median"].astype(float)
+            left.plot(np.full(len(norms), x), norms, "o", color=color, alpha=0.7)
+            right.bar(x, rows["negative"].astype(float).mean(), 0.17, color=color, label=label)
+            alone = rows["metric_negative"].astype(float).mean()
+            right.plot([x - 0.085, x + 0.085], [alone, alone], color="black", linewidth=1.2)
+    for ax in (left, right):
+        ax.set_xticks(range(len(targets)), [name.replace(" ", "\n") for name in targets])
+        ax.set_xlim(-0.5, len(targets) - 0.5)
+        ax.grid(False, axis="x")
+    left.set(ylabel="residual at collapse", ylim=(0, None))
+    right.set(ylabel="negative eigenvalues")
+    handles, labels = right.get_legend_handles_labels()
+    found = dict(zip(labels, handles, strict=True))
+    right.legend(found.values(), found.keys(), loc="upper left")
     return fig
 
 

@@ -1,21 +1,28 @@
-"""Collapse and escape, curvature and time scales while SimSiam trains (claims C4 to C7).
+"""Collapse and escape, conditioning and time scales while SimSiam trains (claims C5 to C7).
 
 Heads are judged one by one. "Escape" is said of SGD from the authors' start, of SGD from representations that have
 collapsed, and of gradient flow; these are different statements, and their claims are apart.
 """
 
 from proj_heads.checks.collapse import (
+    control_escapes,
     escape,
     faster,
-    flow_escape,
-    flow_growth,
-    flow_singular,
     parity,
+    prevented,
     rescued,
     spared,
     together,
+    true_escape,
 )
-from proj_heads.checks.training import sign_tells, smooth_heads, spread_and_condition, straight_heads
+from proj_heads.checks.flow import (
+    flow_escape,
+    flow_growth,
+    flow_no_less_often,
+    flow_singular,
+    flow_small_steps,
+    foretold,
+)
 from proj_heads.claims.sources import FILES, OURS, stated
 from repro_shared.claims import Claim
 
@@ -33,25 +40,23 @@ CONTRARY = {"linear": " In the author's own runs two of three seeds rise."}
 """Activation -> where they contradict the statement."""
 TIMESCALES = {"linear": 118.5, "relu": 2544.0, "gelu": 56.3, "swish": 90.3}
 """Activation -> relative update of the head over that of the backbone, without batch norm."""
+MEDIANS = {"linear": "34 to 75", "relu": "81 to 89", "gelu": "2.8 to 4.2", "swish": "4.5 to 10"}
+"""Activation -> the same of medians over epochs, which we took from the author's files (ResNet-18, three seeds)."""
+
+
+UNTIL = "by t = 300"
+"""How long paths of `default` are (2,000 in `paper`)."""
 
 
 def _escapes(head: str, way: str) -> str:
     return f"{HEADS[head]} heads {'escape' if head in SMOOTH else 'do not escape'} {way} (most runs)"
 
 
-TRAINING: list[Claim] = [
-    # C4: negative curvature while SimSiam trains
-    Claim(
-        id="C4-straight-training",
-        statement="While SimSiam trains, linear and ReLU heads have no negative eigenvalue under the squared error",
-        unit="of 64", experiment="hessian", figure="negative", check=straight_heads,
-        **stated("theorem 4.1"),
-    ),
-    Claim(
-        id="C4-smooth-training",
-        statement="And smooth heads have many (10 or more)",
-        unit="of 64", experiment="hessian", figure="negative", check=smooth_heads, **stated("theorem 4.1"),
-    ),
+STATISTICS = (("", "timescale", "mean over steps"), ("-median", "timescale_median", "median step"))
+"""Suffix of the id, column and name of the two ways to sum up relative updates."""
+CONTROL = {"source": "our control of the claim", "kind": "derived", "published": None}
+
+COLLAPSE: list[Claim] = [
     # C5: collapse and escape, by SGD
     *(
         Claim(
@@ -63,9 +68,10 @@ TRAINING: list[Claim] = [
     ),
     Claim(
         id="C5-small-rate",
-        statement="Smooth heads need no large steps: Swish heads escape at a tenth of the rate (most runs)",
+        statement="Smooth heads need no large steps: Swish heads escape at a tenth of the rate, in as many steps (most "
+        "runs)",
         published="std times 0.57 (0.56 to 0.59)", unit="% of runs", experiment="collapse", figure="ends",
-        check=escape(True, " As many steps: a tenth of the time. The author's runs do not rise either.",
+        check=escape(True, " As many steps are a tenth of the time. The author's runs do not rise either.",
                      activation="swish", lr=0.005),
         **FILES,
     ),
@@ -77,9 +83,10 @@ TRAINING: list[Claim] = [
     ),
     Claim(
         id="C5-norm",
-        statement="Batch norm rescues ReLU heads: runs with it that end collapsed (fewer than half)",
+        statement="Batch norm prevents the collapse of ReLU heads (the paper: rescues): runs with it that are "
+        "collapsed at any time (fewer than half)",
         published="std times 0.78 (0.61 to 0.97)", unit="% of runs", experiment="collapse", figure="ends",
-        check=rescued(activation="relu", norm=True), **FILES,
+        check=prevented(activation="relu", norm=True), **FILES,
     ),
     Claim(
         id="C5-start",
@@ -90,15 +97,22 @@ TRAINING: list[Claim] = [
         Claim(
             id=f"C5-true-{head}", statement=_escapes(head, "from collapsed representations by SGD"),
             unit="% of runs", experiment="collapse", figure="ends",
-            check=escape(head in SMOOTH, activation=head, collapse="mean_shift"),
+            check=true_escape(head in SMOOTH, head),
             **stated("theorem 4.1, section 4.2; the start is ours"),
         )
         for head in HEADS
     ),
+    Claim(
+        id="C5-true-control",
+        statement="Control: where the objective drives outputs apart (InfoNCE) all heads escape from collapsed "
+        "representations by SGD, in a tenth of the steps (most seeds)",
+        unit="% of seeds", experiment="collapse", figure="ends", check=control_escapes, **OURS,
+    ),
     # C5: by gradient flow
     *(
         Claim(
-            id=f"C5-flow-{head}", statement=_escapes(head, "from collapsed representations along gradient flow"),
+            id=f"C5-flow-{head}",
+            statement=_escapes(head, f"from collapsed representations along gradient flow, {UNTIL}"),
             unit="% of runs", experiment="flow", figure="growth", check=flow_escape(head in SMOOTH, head),
             **stated("theorem 4.1, section 4.2; the start is ours"),
         )
@@ -106,7 +120,7 @@ TRAINING: list[Claim] = [
     ),
     Claim(
         id="C5-flow-growth",
-        statement="Gradient flow lets differences grow behind smooth heads: spread at the end over that at the start",
+        statement=f"Gradient flow lets differences grow behind smooth heads: spread {UNTIL} over that at the start",
         unit="times", experiment="flow", figure="growth", check=flow_growth(True, "gelu", "swish"),
         **stated("theorem 4.1"),
     ),
@@ -118,24 +132,32 @@ TRAINING: list[Claim] = [
     ),
     Claim(
         id="C5-flow-singular",
-        statement="From the authors' start gradient flow ends where a predictor output vanishes (all heads but ReLU): "
-        "stiffness over that taken for singular, least path",
-        unit="times", experiment="flow", figure="singular", check=flow_singular, **OURS,
-    ),
-    # C6: the author's Hessian tracker
-    Claim(
-        id="C6-sign",
-        statement="The sign of the lowest eigenvalue tells smooth heads from ReLU while SimSiam trains: negative "
-        "eigenvalues of linear and ReLU heads under the cosine loss, none (.05)",
-        published="epochs with lambda_min < 0: Swish 69 and 72 of 100, ReLU 1 (by an estimator that misses them)",
-        unit="per sample", experiment="hessian", figure="lowest", check=sign_tells, **FILES,
+        statement="From the authors' start gradient flow ends where a predictor output vanishes: seeds of which the "
+        "paths of all heads but ReLU find an end and a zero there as the limit of stiffness rises (most)",
+        unit="% of seeds", experiment="flow", figure="singular", check=flow_singular, **OURS,
     ),
     Claim(
-        id="C6-spread",
-        statement="Standard deviation and condition number of the representation move together (Swish)",
-        published="0.34 and 0.61", unit="rank correlation", experiment="hessian", figure="spread",
-        check=spread_and_condition, **FILES,
+        id="C5-flow-steps",
+        statement=f"Gradient flow escapes no less often than steps as long as those of SGD (0.5), {UNTIL}: share of "
+        "paths minus share of descents, above -10",
+        unit="% points", experiment="flow", figure="escapes", check=flow_no_less_often, **OURS,
     ),
+    Claim(
+        id="C5-flow-small-steps",
+        statement=f"Steps of 0.05 end where gradient flow does: factor between their growth {UNTIL}, either way, below "
+        "1.1 (paths that last)",
+        unit="times", experiment="flow", figure="growth", check=flow_small_steps, **OURS,
+    ),
+    *(
+        Claim(
+            id=f"C5-flow-foretold-{name}",
+            statement=f"The linearised stop-gradient field {when} foretells how much differences grow {UNTIL}: rank "
+            "correlation of its rate with growth, above 0.5 (paths that last)",
+            unit="rank correlation", experiment="flow", figure="growth", check=foretold(f"rate_{name}"), **OURS,
+        )
+        for name, when in (("start", "at the start"), ("settled", "once the predictor has settled"))
+    ),
+    # C6: spread and conditioning
     Claim(
         id="C6-condition",
         statement="The spread and the published condition number of the head's outputs move together along training",
@@ -173,8 +195,28 @@ TRAINING: list[Claim] = [
             id=f"C7-start-{head}",
             statement=f"Without the authors' start, too: {HEADS[head]} heads, alpha = 1, no batch norm (ten times)",
             unit="times", experiment="collapse", figure="updates", check=faster(activation=head, collapse="none"),
-            source="our control of the claim", kind="derived", published=None,
+            **CONTROL,
         )
         for head in ("relu", "swish")
+    ),
+    *(
+        Claim(
+            id=f"C7-{head}-median",
+            statement=f"Also at the median step, which the first steps do not decide: {HEADS[head]} heads (ten times)",
+            published=ratio, unit="times", experiment="collapse", figure="updates",
+            check=faster("timescale_median", activation=head), **FILES,
+        )
+        for head, ratio in MEDIANS.items()
+    ),
+    *(
+        Claim(
+            id=f"C7-true-{head}{suffix}",
+            statement=f"From collapsed representations, too: {HEADS[head]} heads, not scaled, no batch norm, {of} "
+            "(ten times)",
+            unit="times", experiment="collapse", figure="updates",
+            check=faster(statistic, activation=head, collapse="mean_shift"), **CONTROL,
+        )
+        for head in HEADS
+        for suffix, statistic, of in STATISTICS
     ),
 ]  # fmt: skip

@@ -165,7 +165,7 @@ class Contrastive(_InRows):
         """2 + 4 / n + 2 / tau (ours): second derivatives of s_ij along a geodesic are at most 2 (|h_i|^2 + |h_j|^2),
         and variances of their first ones at most the second moment. Between kinks, in the limit, without the last term.
         """
-        return 2 + 4 / n + (0 if self.limit else 2 / self.tau)
+        return 2 + 4 / n + (0.0 if self.limit else 2 / self.tau)
 
 
 def infonce(tau: float) -> Contrastive:
@@ -215,7 +215,7 @@ class FrozenAnchor(_InRows):
 
     def smoothness(self, n: int) -> float:
         """As for `Contrastive`: |p| + 1 + 1 / tau for unit vectors."""
-        return 2 + (0 if self.limit else 1 / self.tau)
+        return 2.0 + (0.0 if self.limit else 1 / self.tau)
 
 
 # ---- what the energies are made of
